@@ -1,0 +1,61 @@
+"""
+How much a ledger may hold. Everything in it has a bound, and every bound has a reason.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+SECOND_MS = 1_000
+DAY_MS = 86_400 * SECOND_MS
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerLimits:
+    """The bounds of one partition's ledger; what goes beyond one is refused by name, never dropped."""
+
+    horizon_ms: int = 7 * DAY_MS
+    """How long an id is remembered, in record timestamps: duplicates and originals are found within it."""
+
+    corrigible_sources: frozenset[str] | None = None
+    """Sources whose updates may be corrected, so that the ledger keeps what they said; None: all."""
+
+    tick_nanos: int = 60 * 10**9
+    """Time between ticks; they fall on its multiples. Spend dated ahead is kept apart where a tick will cut it."""
+
+    ids: int = 20_000_000
+    """Ids remembered: at 120 bytes each 2.4 GB. Beyond it the oldest segment is forgotten before its time."""
+
+    campaigns: int = 2_000_000
+    """Campaigns, planned or not: a feed that makes ids up must not fill the memory."""
+
+    series: int = 10_000
+    """Running totals (series of cumulative reports) of a campaign."""
+
+    attributions: int = 10_000
+    """Distinct channels and deals of a campaign: each is in every record of its totals."""
+
+    cells: int = 50_000
+    """Time cells of a campaign that no tick has counted: more than a year before its plan comes."""
+
+    corrections: int = 10_000
+    """Corrections of a campaign that wait for their original."""
+
+    versions: int = 1_000
+    """Versions of a campaign's plan: each bends the expected curve of those after it."""
+
+    @classmethod
+    def unbounded(cls) -> LedgerLimits:
+        """For files, which are read whole and end: everything is remembered."""
+        most = sys.maxsize
+        return cls(
+            horizon_ms=most,
+            ids=most,
+            campaigns=most,
+            series=most,
+            attributions=most,
+            cells=most,
+            corrections=most,
+            versions=most,
+        )
