@@ -1,0 +1,85 @@
+"""
+What the ledger counts, and how it hands its counts to the core.
+
+Eight figures are counted alike for every attribution: money in nanos (10^-9 of the currency unit), the rest as plain
+counts. They are flat lists of integers in the order of `FIGURES`, because a campaign's tick adds up thousands of them.
+Source: contract, SpendUpdate and rules 7 to 9.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+FIGURES: Final = ("spend", "impressions", "clicks", "conversions", "bids", "wins", "requests", "conversion_value")
+"""The figures of an update, in the order every `Figures` list keeps."""
+
+SPEND: Final = 0
+IMPRESSIONS: Final = 1
+BIDS: Final = 4
+WINS: Final = 5
+REQUESTS: Final = 6
+
+Figures = list[int]
+"""One integer for each name of `FIGURES`; spend and conversion_value are nanos."""
+
+
+class Attribution(NamedTuple):
+    """What an update counts for besides its campaign; both may be absent."""
+
+    channel: str | None
+    deal_id: str | None
+
+
+Totals = dict[Attribution, Figures]
+"""
+The figures of a campaign by distinct attribution; their sum is the campaign's.
+
+A deal's spend without a channel stands here as it was reported: the core resolves it to the deal's channel when it
+reads, since a later plan may name another.
+"""
+
+
+class Case(NamedTuple):
+    """
+    New cases of one kind since the last tick (conflicting_update, unmatched_correction, currency_mismatch).
+
+    *amount* is money in nanos by currency where the kind has an amount: what stayed out of the totals.
+    """
+
+    count: int
+    amount: dict[str, int] | None
+
+
+@dataclass(slots=True)
+class Counted:
+    """
+    What one campaign's ledger has counted, as the core asks for it at a tick T.
+
+    All instants are nanoseconds since the epoch.
+    """
+
+    totals: Totals
+    """Everything with event_time <= T."""
+
+    future_spend: int
+    """Nanos with event_time > T, known already."""
+
+    late_spend: int
+    """Nanos that came since the last tick with event_time at or before that tick."""
+
+    data_through: int | None
+    """The latest event_time in *totals*; None while nothing is counted."""
+
+    before: Callable[[int], Totals]
+    """Everything with event_time < the instant, for any instant of `plan_cuts`."""
+
+    data_through_before: Callable[[int], int | None]
+    """The latest event_time < the instant, for any instant of `plan_cuts`: a closing snapshot's data_through."""
+
+    new: list[tuple[int, Totals]]
+    """What is counted since the last tick: (start of the time cell, figures); no cell straddles a plan cut."""
+
+    cases: dict[str, Case]
+    """New cases since the last tick by kind; a kind without one is absent."""

@@ -1,0 +1,93 @@
+"""
+A campaign's plan as the core uses it: money in nanos, dates already made instants, names resolved.
+
+A `Plan` is made by `read_plan` (in `reading`) from a message that is well formed, and holds: allocations fit the
+budget, deals fit their channels, thresholds are in order. Nothing here asks again.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Policy = Literal["forward", "reflow", "rebase"]
+Status = Literal["active", "paused", "completed", "canceled"]
+Automation = Literal["insight_only", "recommendations"]
+
+
+class Flight(msgspec.Struct, frozen=True, gc=False):
+    """When money is to be spent: [start, end) in nanoseconds since the epoch, never empty."""
+
+    start: int
+    end: int
+
+
+class Channel(msgspec.Struct, frozen=True, gc=False):
+    """A channel's share of the budget; *min_budget* is what a reallocation leaves it at least. Nanos."""
+
+    channel: str
+    allocated_budget: int
+    min_budget: int = 0
+
+
+class Deal(msgspec.Struct, frozen=True, gc=False):
+    """A deal's share of its channel's budget (of the campaign's, where it names no channel); its own flight if any."""
+
+    deal_id: str
+    channel: str | None
+    allocated_budget: int
+    flight: Flight | None = None
+
+
+class Thresholds(msgspec.Struct, frozen=True, gc=False):
+    """
+    When a deviation opens and when it is left. Percentages and the ratio are nanos of one (10 % = 10_000_000_000).
+
+    Source: contract, CampaignPlan and rules 14 and 15.
+    """
+
+    underpacing_warning_pct: int
+    underpacing_critical_pct: int
+    overpacing_warning_pct: int
+    overpacing_critical_pct: int
+    exit_ratio: int
+    enter_ticks: int
+    exit_ticks: int
+    grace: int
+    """From a flight's start, in nanoseconds: no deviation opens before it is over."""
+    min_expected: int
+    """Nanos of money: below it of expected spend no deviation opens."""
+    feed_lag: int
+    """Nanoseconds the feed is known to be behind: deviations compare with the expected spend of that long ago."""
+
+
+class Reallocation(msgspec.Struct, frozen=True, gc=False):
+    """What a proposal may move: at least *min_amount* nanos each, together at most *max_pct* of the budget."""
+
+    min_amount: int
+    max_pct: int
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """One accepted version of a campaign's plan."""
+
+    campaign_id: str
+    account_id: str
+    name: str | None
+    currency: str
+    minor_digits: int
+    timezone: str
+    total_budget: int
+    flight: Flight
+    channels: tuple[Channel, ...]
+    deals: tuple[Deal, ...]
+    thresholds: Thresholds
+    reallocation: Reallocation
+    automation: Automation
+    budget_change_policy: Policy
+    status: Status
+    silenced: tuple[str, ...]
+    """Kinds of signal that the plan switches off."""
+    effective_at: int | None
+    """From when this version is to count (nanoseconds); None: it does not say."""

@@ -1,0 +1,78 @@
+"""
+What a campaign's pacing remembers from tick to tick: what is open, what was proposed, what was closed.
+
+The ledger keeps it beside the totals, as msgpack arrays: fields are only ever added at the end, with a default, so
+that an older record still reads. Everything is frozen; a tick that changes nothing hands back the very same object.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Level = Literal["warning", "critical"]
+Direction = Literal["underpacing", "overpacing"]
+
+
+class DeviationLife(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """
+    One scope's deviation: open, or still counting the ticks until it opens.
+
+    *alert_id* is None while nothing is open, and then *direction* and *level* mean nothing. *entering* is the side
+    on which the last ticks in a row were beyond the warning threshold (*warning_ticks* of them) and beyond the
+    critical one (*critical_ticks*); *leaving_ticks* in a row were inside the exit of the open level. The counts stop
+    at the number that matters, so that a steady deviation changes nothing.
+    """
+
+    alert_id: str | None = None
+    direction: Direction = "underpacing"
+    level: Level = "warning"
+    entering: Direction = "underpacing"
+    warning_ticks: int = 0
+    critical_ticks: int = 0
+    leaving_ticks: int = 0
+
+
+class Raised(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A signal that is up."""
+
+    alert_id: str
+    kind: str
+    scope: str
+    scope_id: str
+    alert_level: Level
+
+
+class Proposal(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A proposal that stands, as it was last told: its id and amount in nanos."""
+
+    recommendation_id: str
+    source_channel: str
+    target_channel: str
+    amount: int
+
+
+class Closing(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """
+    The closing of a flight, once told.
+
+    *end* is the instant it was closed as of, *snapshot_id* its last snapshot, *revision* that snapshot's; *behind*
+    says that spend is known which that snapshot did not count; *by_plan* that the plan's status closed it.
+    """
+
+    end: int
+    snapshot_id: str
+    revision: int = 0
+    behind: bool = False
+    by_plan: bool = False
+
+
+class PacingState(msgspec.Struct, frozen=True, array_like=True):
+    """All of it for one campaign; the empty one is a campaign's before its first tick."""
+
+    deviations: dict[str, DeviationLife] = {}
+    """By scope key, in the order they began."""
+    alerts: dict[str, Raised] = {}
+    proposals: dict[str, Proposal] = {}
+    closing: Closing | None = None
