@@ -62,15 +62,23 @@ def parse_money(text: str, *, number: bool) -> int:
     """
     if number:
         return _parse_number(text)
-    whole, dot, decimals = text.partition(".")
+    whole, _, decimals = text.partition(".")
     digits = whole + decimals
-    if not (digits.isdigit() and digits.isascii() and whole and len(digits) <= MOST_DIGITS and dot and decimals):
-        return _parse_plainly(text)
-    return _scaled(int(digits), MOST_DECIMALS - len(decimals))
+    # The commonest form by far, `digits.digits`, without a regular expression; all else is read or refused below.
+    if (
+        whole
+        and decimals
+        and len(whole) <= 12
+        and len(decimals) <= MOST_DECIMALS
+        and digits.isdigit()
+        and digits.isascii()
+    ):
+        return int(digits) * _POWERS[MOST_DECIMALS - len(decimals)]
+    return _parse_plainly(text)
 
 
 def _parse_plainly(text: str) -> int:
-    """What is not `digits.digits`: a sign, no decimals, or a fault."""
+    """What is not `digits.digits` of the usual length: a sign, no decimals, leading zeros, or a fault."""
     if len(text) > MOST_DIGITS:
         raise ValueError(f"a number is read up to {MOST_DIGITS} characters, this has {len(text)}")
     if not _MONEY.fullmatch(text):
@@ -178,21 +186,23 @@ def _number(scaled: int, decimals: int) -> float | Decimal:
 # -- time ------------------------------------------------------------------------------------------------------------
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_DAY_NANOS: Final = 86_400 * NANOS
+_HOUR_NANOS: Final = 3600 * NANOS
+_DAY_NANOS: Final = 24 * _HOUR_NANOS
 _DATE: Final = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})", re.ASCII)
-_MINUTE: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([01][0-9]|2[0-3]):([0-5][0-9]):", re.ASCII)
+_CLOCK: Final = re.compile(r"(?:[01][0-9]|2[0-3]):([0-5][0-9]):([0-5][0-9])", re.ASCII)
 _TAIL: Final = re.compile(r"(?:\.([0-9]{1,9}))?(?:[Zz]|([+-])([01][0-9]|2[0-3]):([0-5][0-9]))", re.ASCII)
 
 _ZONE: Final = re.compile(
     r"(?!right/|posix|localtime|Factory)[A-Za-z0-9_+-]{1,32}(?:/[A-Za-z0-9_+-]{1,32}){0,2}", re.ASCII
 )
 
-# A text is read as three slices, each remembered: updates come in by the thousand within the same minutes. The
-# memories change no result; they are cleared when full, so that no feed can make them grow.
+# A text is read as three slices, day and hour, minute and second, the rest; each is remembered, since updates come in
+# by the thousand within the same hours. The memories change no result; they are cleared when full, so that no feed can
+# make them grow.
 _MEMORY: Final = 4096
-_minutes: dict[str, int] = {}
-_seconds: Final = {f"{second:02d}": second * NANOS for second in range(60)}
-_tails: dict[str, int] = {"Z": 0, "+00:00": 0}
+_hours: dict[str, int] = {}
+_clocks: dict[str, int] = {}
+_tails: dict[str, int] = {}
 
 
 def parse_time(text: str) -> int:
@@ -208,42 +218,39 @@ def parse_time(text: str) -> int:
     Raises ValueError with a sentence for a person.
     """
     try:
-        return _minutes[text[:17]] + _seconds[text[17:19]] + _tails[text[19:]]
+        whole = _hours[text[:13]] + _clocks[text[13:19]]
     except KeyError:
-        return _parse_time_unseen(text)
+        whole = _parse_whole_seconds(text)
+    tail = _tails.get(text[19:])
+    return whole + (_parse_tail(text) if tail is None else tail)
 
 
-def _parse_time_unseen(text: str) -> int:
-    """The same for a text with a slice not met before."""
-    minute, second, tail = text[:17], text[17:19], text[19:]
-    whole = _minutes.get(minute)
-    if whole is None:
-        whole = _remember(_minutes, minute, _parse_minute(minute, text))
-    if second not in _seconds:
+def _parse_whole_seconds(text: str) -> int:
+    """Nanoseconds from the epoch to `YYYY-MM-DDTHH:MM:SS` read as UTC."""
+    match = _CLOCK.fullmatch(text[11:19])
+    if match is None or text[10] not in "Tt":
         raise _not_a_time(text)
-    return whole + _seconds[second] + _parse_tail(tail, text)
+    days = (parse_date(text[:10]) - _EPOCH.date()).days
+    hour = _remember(_hours, text[:13], days * _DAY_NANOS + int(text[11:13]) * _HOUR_NANOS)
+    minute, second = match.groups()
+    return hour + _remember(_clocks, text[13:19], (int(minute) * 60 + int(second)) * NANOS)
 
 
-def _parse_minute(minute: str, text: str) -> int:
-    """Nanoseconds from the epoch to a `YYYY-MM-DDTHH:MM:` read as UTC."""
-    match = _MINUTE.fullmatch(minute)
-    if match is None:
-        raise _not_a_time(text)
-    day, hour, minutes = match.groups()
-    return (parse_date(day) - _EPOCH.date()).days * _DAY_NANOS + (int(hour) * 60 + int(minutes)) * 60 * NANOS
-
-
-def _parse_tail(tail: str, text: str) -> int:
+def _parse_tail(text: str) -> int:
     """What the fraction adds and the offset takes away, in nanoseconds. Up to milliseconds it is remembered."""
-    match = _TAIL.fullmatch(tail)
+    decimals = text[20:-1]
+    # Microseconds and finer in UTC do not repeat: they are read without memory and without a regular expression.
+    if text[19:20] == "." and text[-1] == "Z" and 3 < len(decimals) <= 9 and decimals.isdigit() and decimals.isascii():
+        return int(decimals) * _POWERS[9 - len(decimals)]
+    match = _TAIL.fullmatch(text[19:])
     if match is None:
         raise _not_a_time(text)
-    decimals, sign, hours, minutes = match.groups()
-    nanos = int(decimals.ljust(9, "0")) if decimals else 0
+    decimals, sign, hours, minutes = match.group(1) or "", match.group(2), match.group(3), match.group(4)
+    nanos = int(decimals.ljust(9, "0"))
     if sign:
-        offset = (int(hours) * 60 + int(minutes)) * 60 * NANOS
+        offset = int(hours) * _HOUR_NANOS + int(minutes) * 60 * NANOS
         nanos += offset if sign == "-" else -offset
-    return _remember(_tails, tail, nanos) if len(decimals or "") <= 3 else nanos
+    return _remember(_tails, text[19:], nanos) if len(decimals) <= 3 else nanos
 
 
 def _remember(memory: dict[str, int], key: str, value: int) -> int:
@@ -280,8 +287,26 @@ def parse_date(text: str) -> date:
 
 
 def is_date(text: str) -> bool:
-    """Whether the text has the form of a date (and so means a local day, not an instant)."""
-    return _DATE.fullmatch(text) is not None
+    """Whether the text has the form of a date, and so means a local day and not an instant."""
+    return len(text) == 10
+
+
+def start_of(text: str, zone: ZoneInfo) -> int:
+    """
+    The instant a time or a date names as a start, in nanoseconds: a date begins at its local midnight.
+
+    Raises ValueError with a sentence for a person.
+    """
+    return local_midnight(parse_date(text), zone) if is_date(text) else parse_time(text)
+
+
+def end_of(text: str, zone: ZoneInfo) -> int:
+    """
+    The instant a time or a date names as an end, in nanoseconds: a date includes its day, to the next midnight.
+
+    Raises ValueError with a sentence for a person.
+    """
+    return local_midnight(parse_date(text) + timedelta(days=1), zone) if is_date(text) else parse_time(text)
 
 
 def local_midnight(day: date, zone: ZoneInfo) -> int:
