@@ -1,0 +1,24 @@
+"""
+`pacing demo`: the whole main job on one machine, with nothing to install and nothing left behind.
+
+    cast       a dozen campaigns as tables        stories    the tables as plans and spend updates
+    feed       all of them on one clock           broker     a Kafka cluster inside this process
+    postgres   a PostgreSQL of its own            process    the real worker beside it
+    readback   what reached PostgreSQL            view       the figures that are shown
+    screen     the table, or plain lines          show       the play, from start to Ctrl-C
+
+Only the worker computes. What the terminal shows has gone the whole way: message, broker, worker, broker, PostgreSQL.
+"""
+
+from __future__ import annotations
+
+
+def run(once: bool) -> int:
+    """
+    Play the demo until Ctrl-C; with *once* until everything it shows has been seen, or for a limited time.
+
+    The exit code: 0 when it ended as it should, 1 when something failed or was not seen, 2 when a part is missing.
+    """
+    from worker.demo.show import show
+
+    return show(once=once)
