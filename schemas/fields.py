@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Final
+from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 NANOS: Final = 10**9
@@ -39,6 +39,15 @@ LAST_YEAR: Final = 2261
 
 NESTING: Final = 64
 """The deepest nesting of arrays and objects read, known fields or not."""
+
+MOST_TICKS: Final = 10_000
+"""The most ticks a deviation may be asked to last before it opens or closes."""
+
+MOST_DAYS: Final = 3_660
+"""The longest grace: ten years of days."""
+
+MOST_MINUTES: Final = 527_040
+"""The longest lag of a feed: a year of minutes."""
 
 _POWERS: Final[tuple[int, ...]] = tuple(10**n for n in range(23))
 _MONEY: Final = re.compile(r"-?[0-9]+(?:\.[0-9]+)?", re.ASCII)
@@ -113,6 +122,44 @@ def _scaled(digits: int, places: int) -> int:
 def money_of_int(units: int) -> int:
     """The nanos of a JSON integer, which stands for whole units."""
     return _scaled(units, MOST_DECIMALS)
+
+
+class Range(NamedTuple):
+    """The decimals a field takes, in nanos, both ends included; *words* end the sentence "must be ..."."""
+
+    least: int
+    most: int
+    words: str
+
+
+MONEY: Final = Range(1 - MONEY_LIMIT, MONEY_LIMIT - 1, "below 10^12")
+AMOUNT: Final = Range(0, MONEY_LIMIT - 1, "at least 0")
+BUDGET: Final = Range(1, MONEY_LIMIT - 1, "greater than 0")
+PERCENT: Final = Range(0, 100 * NANOS, "from 0 to 100")
+PART: Final = Range(1, 100 * NANOS, "greater than 0 and at most 100")
+FACTOR: Final = Range(1, NANOS, "greater than 0 and at most 1")
+
+
+def read_decimal(value: object, within: Range) -> int:
+    """
+    The nanos of a field as JSON holds it: a string, an int, or the literal digits of any other number as bytes.
+
+    Raises ValueError with a sentence for a person.
+    """
+    nanos = _nanos_of(value)
+    if not within.least <= nanos <= within.most:
+        raise ValueError(f"must be {within.words}")
+    return nanos
+
+
+def _nanos_of(value: object) -> int:
+    if type(value) is str:
+        return parse_money(value, number=False)
+    if type(value) is bytes:
+        return parse_money(value.decode(), number=True)
+    if type(value) is int:
+        return money_of_int(value)
+    raise ValueError("must be a decimal string or a number")
 
 
 def format_money(nanos: int, minor_digits: int) -> str:
@@ -289,6 +336,15 @@ def parse_date(text: str) -> date:
 def is_date(text: str) -> bool:
     """Whether the text has the form of a date, and so means a local day and not an instant."""
     return len(text) == 10
+
+
+def is_moment(text: str) -> bool:
+    """Whether the text is an RFC 3339 time or a date."""
+    try:
+        parse_date(text) if is_date(text) else parse_time(text)
+    except ValueError:
+        return False
+    return True
 
 
 def start_of(text: str, zone: ZoneInfo) -> int:
