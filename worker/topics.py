@@ -8,13 +8,15 @@ of partitions, because a campaign's spend, plan, ledger and events share a parti
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from aiokafka.admin import AIOKafkaAdminClient
+    from aiokafka.errors import KafkaError
 
     from worker.settings import Settings
 
@@ -30,6 +32,9 @@ BATCH_BYTES = 900 * 1024
 LEDGER_BYTES = 2 * MIB
 
 DEAD_LETTERS = ".dlq"
+
+CONNECT_SECONDS = 15
+REQUEST_TIMEOUT_MS = 10_000
 
 # Kafka protocol error codes met here.
 TOPIC_ALREADY_EXISTS = 36
@@ -47,10 +52,11 @@ class Topic(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """Something about a topic that is not as declared, in words."""
+    """Something about a topic that is not as declared, in words; *fatal* where the worker cannot run like that."""
 
     topic: str
     what: str
+    fatal: bool = False
 
     def __str__(self) -> str:
         return f"{self.topic}: {self.what}"
@@ -176,15 +182,24 @@ def compare(declared: Iterable[Topic], found: Mapping[str, Found]) -> list[Diffe
 
 def _differences(topic: Topic, found: Found | None) -> list[Difference]:
     if found is None:
-        return [Difference(topic.name, "it does not exist")]
+        return [Difference(topic.name, "it does not exist", fatal=True)]
     differences = []
     if found.partitions != topic.partitions:
-        differences.append(Difference(topic.name, f"{found.partitions} partitions, not {topic.partitions}"))
+        what = f"it has {found.partitions} partitions, not {topic.partitions}"
+        differences.append(Difference(topic.name, what, fatal=True))
     for config, value in topic.configs.items():
         there = found.configs.get(config)
         if there is not None and there != value:
-            differences.append(Difference(topic.name, f"{config} is {there}, not {value}"))
+            fatal = _cannot_do(config, there, value)
+            differences.append(Difference(topic.name, f"its {config} is {there}, not {value}", fatal))
     return differences
+
+
+def _cannot_do(config: str, there: str, value: str) -> bool:
+    """Whether the worker would lose or fail to write data with *there* in place of *value*."""
+    if config == "cleanup.policy":
+        return True
+    return config == "max.message.bytes" and int(there) < int(value)
 
 
 async def read_topics(admin: AIOKafkaAdminClient, names: Iterable[str]) -> dict[str, Found]:
@@ -238,12 +253,15 @@ async def apply_topics(admin: AIOKafkaAdminClient, settings: Settings) -> Applie
     Nothing there is altered: more partitions would part a campaign's spend from its ledger, and a changed config may
     be somebody's decision.
     """
-    found = await read_topics(admin, [topic.name for topic in every_topic(settings)])
-    missing = [topic for topic in every_topic(settings) if topic.name not in found]
+    declared = every_topic(settings)
+    found = await read_topics(admin, [topic.name for topic in declared])
+    if any(topic.partitions != settings.partitions for topic in found.values()):
+        # Whatever was created beside them could not be used, and partitions cannot be taken away again.
+        return Applied([], compare(declared, found))
+    missing = [topic for topic in declared if topic.name not in found]
     refused = await _create(admin, missing, settings.replication_factor)
     created = [topic.name for topic in missing if topic.name not in {difference.topic for difference in refused}]
-    there = [topic for topic in every_topic(settings) if topic.name in found]
-    return Applied(created, refused + compare(there, found))
+    return Applied(created, refused + compare([topic for topic in declared if topic.name in found], found))
 
 
 async def _create(admin: AIOKafkaAdminClient, topics: list[Topic], replication_factor: int) -> list[Difference]:
@@ -255,7 +273,7 @@ async def _create(admin: AIOKafkaAdminClient, topics: list[Topic], replication_f
     answer = await admin.create_topics(new)
     # An error is (topic, code) in the oldest protocol and (topic, code, message) since.
     return [
-        Difference(error[0], _why_not_created(error[1], replication_factor))
+        Difference(error[0], _why_not_created(error[1], replication_factor), fatal=True)
         for error in answer.topic_errors
         if error[1] not in (0, TOPIC_ALREADY_EXISTS)
     ]
@@ -270,3 +288,60 @@ def _why_not_created(code: int, replication_factor: int) -> str:
     from aiokafka.errors import for_code
 
     return f"not created: {for_code(code).__name__}"
+
+
+# --- the commands ----------------------------------------------------------------------------------------------------
+
+
+class BrokerUnavailableError(Exception):
+    """No broker answered, in a sentence."""
+
+
+@asynccontextmanager
+async def broker_admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
+    """A connected admin client. Raises BrokerUnavailableError where there is nobody to connect to."""
+    from aiokafka.admin import AIOKafkaAdminClient
+    from aiokafka.errors import KafkaError
+
+    admin = AIOKafkaAdminClient(**settings.kafka_options(), request_timeout_ms=REQUEST_TIMEOUT_MS)
+    try:
+        await asyncio.wait_for(admin.start(), CONNECT_SECONDS)
+        yield admin
+    except TimeoutError:
+        told = f"no Kafka broker at {settings.kafka_bootstrap} answered in {CONNECT_SECONDS} s"
+        raise BrokerUnavailableError(told) from None
+    except KafkaError as error:
+        raise BrokerUnavailableError(f"no Kafka broker at {settings.kafka_bootstrap}: {_in_words(error)}") from None
+    finally:
+        await admin.close()
+
+
+def _in_words(error: KafkaError) -> str:
+    return str(error).removeprefix(f"{type(error).__name__}: ") or type(error).__name__
+
+
+def _hush() -> None:
+    """A broker that is away is told once, by us; aiokafka would log each attempt."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+
+
+def check_now(settings: Settings) -> list[Difference]:
+    """What differs from the declaration. Raises BrokerUnavailableError."""
+
+    async def check() -> list[Difference]:
+        async with broker_admin(settings) as admin:
+            return await check_topics(admin, settings)
+
+    _hush()
+    return asyncio.run(check())
+
+
+def apply_now(settings: Settings) -> Applied:
+    """Create what is missing, and say what differs in the rest. Raises BrokerUnavailableError."""
+
+    async def apply() -> Applied:
+        async with broker_admin(settings) as admin:
+            return await apply_topics(admin, settings)
+
+    _hush()
+    return asyncio.run(apply())
