@@ -55,7 +55,7 @@ hooks: $(VENV)/.dev ## check each commit before it is made
 	$(BIN)/pre-commit install
 
 bench: $(VENV)/.dev ## how fast, on a real Kafka: against a plain Faust agent, and a tick over 100,000 campaigns
-	$(BIN)/python -m tests.benchmarks
+	$(BIN)/python -m tests.benchmarks.bench
 
 mutants: $(VENV)/.dev ## change thresholds, reallocation and the deviations' life in small ways: each must fail a test
 	$(BIN)/python -m tests.mutants

@@ -50,7 +50,7 @@ PARTITION_STATES: Final = ("assigned", "restoring", "live", "closing")
 BY_TOPIC: Final = "the topics of the settings"
 BY_PARTITION: Final = "the partitions this worker owns; forgotten when they leave"
 BY_REASON: Final = "the reasons of schemas/dead_letter.py"
-BY_CAMPAIGN: Final = "at most PACING_METRICS_CAMPAIGNS campaigns"
+BY_CAMPAIGN: Final = "at most PACING_CAMPAIGN_GAUGES campaigns"
 
 # From a record batch of one update to one of twenty thousand; from an idle checkpoint to one that nears its time box.
 FOLD_BUCKETS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25)
@@ -149,6 +149,7 @@ class Metrics:
         reason=("gap", "stale", "not_owned"),
     )
     partitions = gauge("pacing_partitions", "Partitions owned, by state.", state=PARTITION_STATES)
+    partitions_expected = gauge("pacing_partitions_expected", "The setting PACING_PARTITIONS: of all workers together.")
     rebalances = counter("pacing_rebalances_total", "Assignments received from the consumer group.")
 
     # Checkpoints: one transaction each.
@@ -271,7 +272,7 @@ class Metrics:
         "pacing_campaign_budget", "Total budget.", campaign_id=BY_CAMPAIGN, currency="one a campaign"
     )
     campaigns_shown = gauge("pacing_campaigns_shown", "Campaigns with figures of their own here.")
-    campaigns_shown_limit = gauge("pacing_campaigns_shown_limit", "The setting PACING_METRICS_CAMPAIGNS.")
+    campaigns_shown_limit = gauge("pacing_campaigns_shown_limit", "The setting PACING_CAMPAIGN_GAUGES.")
 
     build = Declared(Info, "pacing_build", "What is running.", {})
 
@@ -284,11 +285,19 @@ class Metrics:
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
 
-    def expect_inputs(self, topics: Iterable[str]) -> None:
-        """Show every result of these input topics at 0, before the first record."""
+    def expect_inputs(self, topics: Iterable[str], reasons: Sequence[str] = ()) -> None:
+        """Show every result and every *reason* of these input topics at 0, before the first record."""
         for topic in topics:
             for result in RESULTS:
                 self.inputs.labels(topic, result)
+            for reason in reasons:
+                self.dead_letters.labels(topic, reason)
+
+    def expect_outputs(self, topics: Iterable[str]) -> None:
+        """Show at 0 what the sink may miss of these output topics, before it misses any."""
+        for topic in topics:
+            self.sink_gaps.labels(topic)
+            self.sink_refused.labels(topic)
 
     def forget_partition(self, partition: int) -> None:
         """Drop every figure of a partition that this worker no longer owns."""

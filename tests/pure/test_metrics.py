@@ -58,12 +58,22 @@ def test_a_closed_set_of_values_is_shown_at_0_before_the_first_event(registry: C
     assert registry.get_sample_value("pacing_ticks_total", {"complete": "false"}) == 0
 
 
-def test_results_of_the_inputs_are_shown_at_0_once_their_topics_are_known(
+def test_results_and_reasons_are_shown_at_0_once_the_topics_are_known(
     listed: Metrics, registry: CollectorRegistry
 ) -> None:
-    listed.expect_inputs(["spend"])
+    listed.expect_inputs(["spend"], ["malformed_json"])
     for result in metrics.RESULTS:
         assert registry.get_sample_value("pacing_inputs_total", {"topic": "spend", "result": result}) == 0
+    labels = {"topic": "spend", "reason": "malformed_json"}
+    assert registry.get_sample_value("pacing_dead_letters_total", labels) == 0
+
+
+def test_what_the_sink_may_miss_is_shown_at_0_before_it_misses_any(
+    listed: Metrics, registry: CollectorRegistry
+) -> None:
+    listed.expect_outputs(["snapshots"])
+    assert registry.get_sample_value("pacing_sink_gaps_total", {"topic": "snapshots"}) == 0
+    assert registry.get_sample_value("pacing_sink_refused_total", {"topic": "snapshots"}) == 0
 
 
 def test_a_partition_that_leaves_takes_its_figures_along_and_no_others(
