@@ -1,0 +1,280 @@
+"""
+The worker put together. Read this first: nothing else wires one part to another.
+
+    plans ──┐   LaneConsumer     agents         Partition      Saver           Kafka, one transaction a checkpoint:
+            ├─▶ fetch whole  ─▶  plans,  ─▶  ─▶ ledger.fold ─▶ Checkpoints ─▶  ledger, events, dead letters, marker
+    spend ──┘   record batches   spend          ▲
+                                                └── Ticks: ledger.open_tick, tick_slice ..., close_tick
+
+Faust gives group membership, the flow of messages, agents and signals; the figures live in the ledger, one for each
+partition, and come and go with it (`worker.ownership`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import signal
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import faust
+from aiokafka import AIOKafkaProducer, TopicPartition
+from prometheus_client import CollectorRegistry
+from yarl import URL
+
+from worker import lane, web
+from worker.checkpoint import Checkpoints, new_producer
+from worker.events import EventWriter
+from worker.exits import Exit, Watchdog, leave, or_leave
+from worker.lag import LagWatch
+from worker.ledger import Ledger, LedgerLimits
+from worker.metrics import Metrics
+from worker.ownership import Ownership
+from worker.partition import Outbox, Partition
+from worker.restore import Changelog
+from worker.saver import Saver
+from worker.tick import Schedule, Ticks
+from worker.topics import input_topics, ledger_topic, output_topics
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from worker.lane import Take
+    from worker.settings import Settings
+
+log = logging.getLogger(__name__)
+
+# Objects made since the last collection before the next: the default of 700 costs a fifth of the intake.
+GC_THRESHOLDS = (200_000, 20, 50)
+HEARTBEATS_A_SESSION = 3
+REQUEST_SECONDS_BEYOND_SESSION = 30
+
+
+class Worker(NamedTuple):
+    """A worker that is wired and not started."""
+
+    settings: Settings
+    app: faust.App
+    ownership: Ownership
+    lag_watch: LagWatch
+    watchdog: Watchdog
+    metrics: Metrics
+
+
+class PacingApp(faust.App):
+    """Faust's app, which keeps nothing on disk."""
+
+    async def on_first_start(self) -> None:
+        """Upstream makes directories for tables; the ledger's home is its changelog."""
+
+
+class Parts:
+    """How the parts of one owned partition are made."""
+
+    def __init__(self, settings: Settings, producer: Callable[..., AIOKafkaProducer], clock: Callable[[], int]) -> None:
+        self._settings = settings
+        self._producer = producer
+        self._clock = clock
+        self._writer = EventWriter(output_topics(settings), settings.event_source)
+        self.metrics = Metrics(CollectorRegistry())
+        self.watchdog = Watchdog()
+        self.ownership: Ownership
+
+    def checkpoints(self, number: int) -> Checkpoints:
+        """Its transactions."""
+        producer = new_producer(self._settings, number, self._producer)
+        return Checkpoints(producer, number, ledger_topic(self._settings))
+
+    def changelog(self, number: int) -> Changelog:
+        """Its history."""
+        return Changelog(self._settings, TopicPartition(ledger_topic(self._settings), number), self.watchdog)
+
+    def partition(self, number: int) -> Partition:
+        """Its ledger, empty."""
+        plans, spend = input_topics(self._settings)
+        return Partition(
+            Ledger(number, self._settings.partitions, ledger_limits(self._settings)),
+            Outbox(number, self._writer),
+            plans=plans,
+            spend=spend,
+            metrics=self.metrics,
+            most_unsaved=self._settings.checkpoint_records,
+        )
+
+    def saver(self, partition: Partition, checkpoints: Checkpoints) -> Saver:
+        """Its checkpoints, in time."""
+        return Saver(
+            partition,
+            checkpoints,
+            interval_seconds=self._settings.checkpoint_seconds,
+            timeout_seconds=self._settings.checkpoint_timeout_seconds,
+            watchdog=self.watchdog,
+            metrics=self.metrics,
+        )
+
+    def ticks(self, partition: Partition, saver: Saver) -> Ticks:
+        """Its ticks."""
+        return Ticks(
+            partition,
+            saver,
+            Schedule(self._settings.tick_nanos, self._settings.tick_wait),
+            transaction_campaigns=self._settings.tick_slice_campaigns,
+            clock=self._clock,
+            inputs=self.ownership,
+            metrics=self.metrics,
+        )
+
+
+def create_app(
+    settings: Settings,
+    *,
+    producer: Callable[..., AIOKafkaProducer] = AIOKafkaProducer,
+    clock: Callable[[], int] = time.time_ns,
+) -> Worker:
+    """
+    Wire a worker; nothing is started and nothing connects.
+
+    *producer* makes the transactional producers and *clock* tells the time in nanoseconds: tests bring their own.
+    """
+    lane.install()
+    parts = Parts(settings, producer, clock)
+    ownership = Ownership(settings, input_topics(settings), parts, parts.watchdog, parts.metrics)
+    parts.ownership = ownership
+    app = PacingApp(settings.app_id, **faust_options(settings))
+    app.transport = lane_transport(app, settings, ownership)
+    connect(app, settings, ownership)
+    lag_watch = LagWatch(ownership, parts.watchdog, parts.metrics)
+    parts.metrics.expect_inputs(input_topics(settings))
+    parts.metrics.tick_period_seconds.set(settings.tick_seconds)
+    return Worker(settings, app, ownership, lag_watch, parts.watchdog, parts.metrics)
+
+
+def connect(app: faust.App, settings: Settings, ownership: Ownership) -> None:
+    """The agents and signals: all that the worker knows of Faust from day to day."""
+    for name, topic in zip(("plans", "spend"), input_topics(settings), strict=True):
+        source = app.topic(topic, schema=lane.WholeTake(), acks=False)
+
+        @app.agent(source, name=name)
+        async def fold(takes: AsyncIterator[Take]) -> None:
+            async for take in takes:
+                await or_leave(Exit.DEFECT, f"folding {take.topic}-{take.partition}", ownership.fold(take))
+
+    @app.on_partitions_assigned.connect(weak=False)
+    async def assigned(_: faust.App, tps: set[Any], **__: Any) -> None:
+        await or_leave(Exit.DEFECT, "assigning partitions", ownership.assigned(tps))
+
+    @app.on_partitions_revoked.connect(weak=False)
+    async def revoked(_: faust.App, tps: set[Any], **__: Any) -> None:
+        await or_leave(Exit.DEFECT, "giving partitions back", ownership.revoked())
+
+    @app.on_before_shutdown.connect(weak=False)
+    async def stopping(_: faust.App, **__: Any) -> None:
+        await or_leave(Exit.STOP_STALLED, "saving everything before the stop", ownership.stop())
+
+
+def lane_transport(app: faust.App, settings: Settings, ownership: Ownership) -> lane.LaneTransport:
+    """The transport that reads whole record batches for *ownership*."""
+    transport = lane.LaneTransport(app.conf.broker_consumer, app)
+    transport.lane_owner = ownership
+    transport.timestamped = frozenset({settings.topic_campaign_plans})
+    return transport
+
+
+def ledger_limits(settings: Settings) -> LedgerLimits:
+    """The bounds of one partition's ledger."""
+    sources = settings.corrigible_sources
+    return LedgerLimits(
+        horizon_ms=settings.horizon_seconds * 1000,
+        corrigible_sources=None if "*" in sources else frozenset(sources),
+        tick_nanos=settings.tick_nanos,
+        series=settings.series_limit,
+    )
+
+
+def faust_options(settings: Settings) -> dict[str, Any]:
+    """Faust's settings. What is off is off for a reason: see ARCHITECTURE.md."""
+    session = settings.session_timeout_seconds
+    return {
+        "broker": [URL(f"kafka://{broker}") for broker in settings.brokers],
+        "broker_credentials": credentials(settings),
+        "broker_session_timeout": session,
+        "broker_heartbeat_interval": session / HEARTBEATS_A_SESSION,
+        "broker_request_timeout": session + REQUEST_SECONDS_BEYOND_SESSION,
+        "broker_max_poll_records": settings.fetch_batches,
+        "broker_check_crcs": not settings.embedded_broker,
+        "consumer_max_fetch_size": settings.fetch_bytes,
+        # No position is ever guessed: a log that lost what comes next is an error, not a new beginning.
+        "consumer_auto_offset_reset": "none",
+        "consumer_group_instance_id": settings.group_instance_id,
+        "topic_allow_declare": False,
+        "topic_disable_leader": True,
+        "table_standby_replicas": 0,
+        "stream_wait_empty": False,
+        "stream_recovery_delay": 0.0,
+        "web_enabled": False,
+    }
+
+
+def credentials(settings: Settings) -> faust.SASLCredentials | faust.SSLCredentials | None:
+    """How Faust shows who it is to the brokers; None for plain text."""
+    context = settings.ssl_context()
+    if settings.kafka_security_protocol.startswith("SASL"):
+        return faust.SASLCredentials(
+            username=settings.kafka_sasl_username,
+            password=settings.kafka_sasl_password.get_secret_value(),
+            mechanism=settings.kafka_sasl_mechanism,
+            ssl_context=context,
+        )
+    return faust.SSLCredentials(context) if context is not None else None
+
+
+# --- running it ------------------------------------------------------------------------------------------------------
+
+
+def run(settings: Settings) -> int:
+    """Run the worker until SIGTERM or Ctrl-C; the exit code (`worker.exits`)."""
+    gc.set_threshold(*GC_THRESHOLDS)
+    return asyncio.run(serve(create_app(settings)))
+
+
+async def serve(worker: Worker) -> int:
+    """Start everything, wait for the end, stop everything."""
+    worker.watchdog.start()
+    worker.ownership.consumer = worker.app.consumer
+    stop = stop_signal()
+    checks = web.HealthChecks(worker.ownership, worker.settings, None)
+    site = await web.serve(web.create_web(checks, worker.metrics), worker.settings.web_host, worker.settings.web_port)
+    starting = asyncio.create_task(or_leave(Exit.DEFECT, "starting", start(worker)))
+    await first_of(stop.wait(), worker.app.wait())
+    if worker.app.crashed:
+        leave(Exit.DEFECT, f"Faust crashed: {worker.app.crash_reason!r}")
+    seconds = worker.settings.stop_timeout_seconds
+    with worker.watchdog.limit("stop", seconds, Exit.STOP_STALLED, f"the stop took longer than {seconds:g} s"):
+        starting.cancel()
+        await worker.app.stop()
+        await site.cleanup()
+    return int(Exit.STOPPED)
+
+
+async def start(worker: Worker) -> None:
+    """Start the app, then look at its progress for ever."""
+    await worker.app.start()
+    await worker.lag_watch.run()
+
+
+def stop_signal() -> asyncio.Event:
+    """Set by SIGTERM or Ctrl-C."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+async def first_of(*things: Any) -> None:
+    """Wait until one of *things* has happened."""
+    tasks = [asyncio.ensure_future(thing) for thing in things]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()

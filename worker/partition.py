@@ -1,0 +1,192 @@
+"""
+One partition of the worker: its ledger, what waits for its next checkpoint, and whether it is open.
+
+Everything that changes a ledger is synchronous: a batch is folded, a slice of a tick is judged, a cut is taken, each
+in one go. So at every await the ledger is consistent, whatever comes in between: a rebalance, a stop, a crash.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from worker.checkpoint import Cut, Written
+from worker.events import Origin, dead_letter_headers
+from worker.exits import Exit, leave
+from worker.topics import dead_letter_topic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from worker.events import EventWriter
+    from worker.lane import Fetched, Take
+    from worker.ledger import Folded, Ledger, RecordBatch, Refused
+    from worker.metrics import Metrics
+
+# How long one partition may keep the event loop to itself while it folds.
+TURN_SECONDS = 0.01
+# How many times what makes a checkpoint early may wait for one before fetching pauses.
+FULL = 4
+
+
+class Outbox:
+    """What waits for the next checkpoint: events and dead letters, by topic."""
+
+    def __init__(self, partition: int, writer: EventWriter) -> None:
+        self._partition = partition
+        self._writer = writer
+        self._waiting: defaultdict[str, list[Written]] = defaultdict(list)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._waiting.values()))
+
+    def event(self, body: dict[str, object]) -> None:
+        """An event the pacing core made."""
+        message = self._writer.message(body)
+        self._waiting[message.topic].append(Written(message.key, message.value, message.headers))
+
+    def dead_letter(self, topic: str, refused: Refused) -> None:
+        """An input that could not be accepted: its bytes untouched, the reason in headers."""
+        origin = Origin(topic, self._partition, refused.offset)
+        headers = dead_letter_headers(origin, reason=refused.reason, field=refused.field, detail=refused.detail)
+        self._waiting[dead_letter_topic(topic)].append(Written(refused.key, refused.value, headers))
+
+    def drain(self) -> dict[str, list[Written]]:
+        """All of it, which the next checkpoint writes."""
+        drained = dict(self._waiting)
+        self._waiting.clear()
+        return drained
+
+
+class Partition:
+    """
+    One partition that this worker owns.
+
+    *plans* and *spend* are the input topics; the ledger stands at ``ledger.positions[topic]`` in each.
+    """
+
+    def __init__(
+        self, ledger: Ledger, outbox: Outbox, *, plans: str, spend: str, metrics: Metrics, most_unsaved: int
+    ) -> None:
+        self.number = ledger.partition
+        self.ledger = ledger
+        self.outbox = outbox
+        self.is_open = False
+        self.moved = asyncio.Event()
+        self.checkpoint_wanted = asyncio.Event()
+        self._unsaved = 0
+        self._most_unsaved = most_unsaved
+        self._plans = plans
+        self._spend = spend
+        self._metrics = metrics
+
+    @property
+    def topics(self) -> tuple[str, str]:
+        """The input topics."""
+        return (self._plans, self._spend)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so much waits for a checkpoint that no more should be fetched until one is taken."""
+        return self._unsaved >= FULL * self._most_unsaved
+
+    def accepts(self, topic: str) -> bool:
+        """Whether input of *topic* may be folded now: a plan may not change under a tick that is being taken."""
+        return self.is_open and (topic != self._plans or self.ledger.tick is None)
+
+    def position(self, topic: str) -> int | None:
+        """The next offset of *topic*; None while its input may not be folded."""
+        return self.ledger.positions[topic] if self.accepts(topic) else None
+
+    async def fold(self, take: Take) -> bool:
+        """
+        Fold what continues where the partition stands; False when the chain is broken and must be read again.
+
+        Others get their turn between two record batches, so the chain is looked at before each.
+        """
+        turn = time.perf_counter()
+        for fetched in take.batches:
+            if not self.accepts(take.topic):
+                return True
+            if self.ledger.positions[take.topic] != fetched.start:
+                return False
+            self._fold_batch(take.topic, fetched)
+            if time.perf_counter() - turn > TURN_SECONDS:
+                await asyncio.sleep(0)
+                turn = time.perf_counter()
+        return True
+
+    def _fold_batch(self, topic: str, fetched: Fetched) -> None:
+        if fetched.records is not None and fetched.records.values:
+            self._check_whole(fetched, fetched.records)
+            self._count(fetched.records, self._folding(topic)(fetched.records))
+        self.ledger.advance(topic, fetched.end)
+        self._unsaved += fetched.end - fetched.start
+        if self._unsaved >= self._most_unsaved:
+            self.checkpoint_wanted.set()
+        self.moved.set()
+
+    def _folding(self, topic: str) -> Callable[[RecordBatch], Folded]:
+        return self.ledger.fold_plans if topic == self._plans else self.ledger.fold_spend
+
+    def _check_whole(self, fetched: Fetched, records: RecordBatch) -> None:
+        """Spend is never compacted: a missing offset is a lost update, and no figure after it would be right."""
+        if records.topic == self._spend and records.offsets != range(fetched.start, fetched.end):
+            leave(
+                Exit.INPUT_LOST,
+                f"{records.topic}-{records.partition} lacks records between {fetched.start} and {fetched.end}:"
+                " is it compacted? Spend must be kept whole",
+            )
+
+    def _count(self, records: RecordBatch, folded: Folded) -> None:
+        topic, partition = records.topic, str(records.partition)
+        for refused in folded.refused:
+            self.outbox.dead_letter(topic, refused)
+            self._metrics.dead_letters.labels(topic, refused.reason).inc()
+        inputs = self._metrics.inputs
+        inputs.labels(topic, "accepted").inc(folded.accepted)
+        inputs.labels(topic, "duplicate").inc(folded.duplicates)
+        inputs.labels(topic, "rejected").inc(len(folded.refused))
+        self._metrics.input_batches.labels(topic).inc()
+        self._metrics.input_newest_record.labels(topic, partition).set(records.max_timestamp / 1000)
+
+    def cut(self) -> Cut | None:
+        """Everything since the last cut, taken in one go; None when there is nothing."""
+        outputs = self.outbox.drain()
+        changes = self.ledger.changes()
+        self._unsaved = 0
+        if not outputs and not changes:
+            return None
+        return Cut(outputs, changes, dict(self.ledger.positions))
+
+    def has_read(self, ends: dict[str, int]) -> bool:
+        """Whether every input is folded up to *ends*."""
+        return all(self.ledger.positions[topic] >= end for topic, end in ends.items())
+
+    async def read_up_to(self, ends: dict[str, int], deadline_seconds: float) -> bool:
+        """Wait until every input is folded up to *ends*; False at the deadline (monotonic seconds)."""
+        while not self.has_read(ends):
+            self.moved.clear()
+            left = deadline_seconds - time.monotonic()
+            if left <= 0:
+                return False
+            await wait_at_most(self.moved, left)
+        return True
+
+
+async def wait_at_most(event: asyncio.Event, seconds: float) -> None:
+    """Wait for *event*, at most *seconds*."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+
+
+def by_partition(tps: Iterable[tuple[str, int]]) -> dict[str, set[int]]:
+    """The partition numbers of each topic."""
+    numbers: defaultdict[str, set[int]] = defaultdict(set)
+    for topic, number in tps:
+        numbers[topic].add(number)
+    return dict(numbers)
