@@ -69,21 +69,13 @@ def parse_money(text: str, *, number: bool) -> int:
 
     Raises ValueError with a sentence for a person.
     """
-    if number:
-        return _parse_number(text)
     whole, _, decimals = text.partition(".")
     digits = whole + decimals
     # The commonest form by far, `digits.digits`, without a regular expression; all else is read or refused below.
-    if (
-        whole
-        and decimals
-        and len(whole) <= 12
-        and len(decimals) <= MOST_DECIMALS
-        and digits.isdigit()
-        and digits.isascii()
-    ):
+    # A number comes from a JSON reader, so that leading zeros are its business.
+    if digits.isdigit() and digits.isascii() and decimals and 0 < len(whole) < 12 and len(decimals) <= MOST_DECIMALS:
         return int(digits) * _POWERS[MOST_DECIMALS - len(decimals)]
-    return _parse_plainly(text)
+    return _parse_number(text) if number else _parse_plainly(text)
 
 
 def _parse_plainly(text: str) -> int:
@@ -146,13 +138,18 @@ def read_decimal(value: object, within: Range) -> int:
 
     Raises ValueError with a sentence for a person.
     """
-    nanos = _nanos_of(value)
+    nanos = nanos_of(value)
     if not within.least <= nanos <= within.most:
         raise ValueError(f"must be {within.words}")
     return nanos
 
 
-def _nanos_of(value: object) -> int:
+def nanos_of(value: object) -> int:
+    """
+    The nanos of a decimal as `read_decimal` takes it, within the limits of money.
+
+    Raises ValueError with a sentence for a person.
+    """
     if type(value) is str:
         return parse_money(value, number=False)
     if type(value) is bytes:
@@ -446,6 +443,10 @@ _MINOR_DIGITS: Final = {
     }.items()
     for code in codes.split()
 }
+
+
+CURRENCIES: Final = frozenset(_MINOR_DIGITS)
+"""The codes a budget may be in."""
 
 
 def minor_digits(currency: str) -> int | None:

@@ -18,6 +18,7 @@ mistaken for.
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Final, Literal, NamedTuple
@@ -25,7 +26,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple
 import msgspec
 
 from schemas import fields
-from schemas.fields import NANOS, NESTING, minor_digits, parse_money, parse_time
+from schemas.fields import CURRENCIES, NANOS, NESTING, minor_digits, nanos_of, parse_money, parse_time
 
 Kind = Literal["increment", "cumulative", "correction", "credit"]
 
@@ -91,8 +92,8 @@ def decode_updates(values: Sequence[bytes | None]) -> list[SpendUpdate | None]:
     All are decoded in one call where that is certain to tell them apart; where it is not, or one of them is bad, one
     by one.
     """
-    lines = b"\n".join([value or b"" for value in values])
-    if _are_lines(lines, len(values)):
+    lines = _lines(values)
+    if lines is not None:
         try:
             updates: list[SpendUpdate | None] = _UPDATE.decode_lines(lines)  # type: ignore[assignment]  # list is invariant
         except _UNREADABLE:
@@ -102,25 +103,38 @@ def decode_updates(values: Sequence[bytes | None]) -> list[SpendUpdate | None]:
     return [decode_update(value) for value in values]
 
 
-def _are_lines(lines: bytes, count: int) -> bool:
-    """
-    Whether *lines* is *count* JSON objects, one a line, if it is JSON at all, and nothing in it needs a closer look.
+_FIRST: Final[Callable[[Any], int]] = operator.itemgetter(0)
+_LAST: Final[Callable[[Any], int]] = operator.itemgetter(-1)
 
-    The decoder would read on over a newline, and take two objects in one line: a value cut in half and another with
-    two objects in it would come out as the right number of wrong updates. `}` newline `{` is valid JSON only between
-    two whole objects, so if all newlines stand there, every line is at least one object, and the number of results
-    tells that none is two. Bad UTF-8 is not looked at by the decoder in fields it skips; an escaped NUL may be in an
-    id; more brackets may nest too deep.
+
+def _lines(values: Sequence[bytes | None]) -> bytes | None:
     """
-    return (
-        lines.count(b"}\n{") == count - 1 == lines.count(b"\n")
-        and _is_utf8(lines)
-        and b"\\u0000" not in lines
-        and lines.count(b"{") + lines.count(b"[") < count + NESTING
-    )
+    The values as lines the decoder may take in one call, None if some value needs a closer look.
+
+    The decoder reads on over a newline and takes two objects in one line: a value cut in half and another with two
+    objects in it would come out as the right number of wrong updates. `}` newline `{` is valid JSON only between two
+    whole objects: if every value begins and ends so, each is at least one object, and the number of results tells
+    that none is two.
+    """
+    try:
+        if set(map(_FIRST, values)) != {0x7B} or set(map(_LAST, values)) != {0x7D}:
+            return None
+        lines = b"\n".join(values)  # type: ignore[arg-type]  # a None has no first byte
+    except (TypeError, IndexError):
+        return None
+    return lines if _is_utf8(lines) and _is_plain(lines, len(values)) else None
+
+
+def _is_plain(lines: bytes, count: int) -> bool:
+    """Whether no id can hold a NUL and no value can nest too deep: the search for one byte is the cheapest there is."""
+    if b"\\" in lines and b"\\u0000" in lines:
+        return False
+    arrays = lines.count(b"[") if b"[" in lines else 0
+    return lines.count(b"{") + arrays < count + NESTING
 
 
 def _is_utf8(data: bytes) -> bool:
+    """Whether all of it is: the decoder does not look into the fields it skips."""
     if not data.isascii():
         try:
             data.decode()
@@ -162,15 +176,19 @@ def check_update(update: SpendUpdate) -> Checked | None:
     An increment has spend and no negative figure, a credit spend that is not positive, a cumulative report spend and
     no negative count, a correction something to correct and at least one figure. Nobody else corrects.
     """
-    kind = update.kind
+    spend, value = update.spend, update.conversion_value
     try:
         at = parse_time(update.event_time)
-        spend = None if update.spend is None else nanos(update.spend)
-        value = None if update.conversion_value is None else nanos(update.conversion_value)
-    except ValueError:
+        if spend is not None and (spend := _amounts.get(given := spend)) is None:
+            spend = nanos(given)
+        if value is not None and (value := _amounts.get(given := value)) is None:
+            value = nanos(given)
+    except (ValueError, TypeError):  # TypeError: an array or object cannot be looked up
         return None
-    if update.currency is not None and minor_digits(update.currency) is None:
+    currency = update.currency
+    if currency is not None and currency not in CURRENCIES:
         return None
+    kind = update.kind
     if kind is None or kind == "increment":
         kept = spend is not None and spend >= 0 and (value is None or value >= 0) and _counts_up(update)
     elif kind == "correction":
@@ -184,16 +202,17 @@ def check_update(update: SpendUpdate) -> Checked | None:
 
 def _counts_up(update: SpendUpdate) -> bool:
     """Whether no count is negative; written out, since every increment passes here."""
-    impressions, clicks, conversions = update.impressions, update.clicks, update.conversions
-    bids, wins, requests = update.bids, update.wins, update.requests
-    return not (
-        (impressions is not None and impressions < 0)
-        or (clicks is not None and clicks < 0)
-        or (conversions is not None and conversions < 0)
-        or (bids is not None and bids < 0)
-        or (wins is not None and wins < 0)
-        or (requests is not None and requests < 0)
-    )
+    if (impressions := update.impressions) is not None and impressions < 0:
+        return False
+    if (clicks := update.clicks) is not None and clicks < 0:
+        return False
+    if (conversions := update.conversions) is not None and conversions < 0:
+        return False
+    if (bids := update.bids) is not None and bids < 0:
+        return False
+    if (wins := update.wins) is not None and wins < 0:
+        return False
+    return (requests := update.requests) is None or requests >= 0
 
 
 def _has_figure(update: SpendUpdate) -> bool:
@@ -215,6 +234,7 @@ def _has_figure(update: SpendUpdate) -> bool:
 _MEMORY: Final = 16_384
 _MEMORABLE: Final = 6
 _amounts: dict[str, int] = {}
+_literals: dict[bytes, int] = {}
 
 
 def nanos(amount: object) -> int:
@@ -226,16 +246,16 @@ def nanos(amount: object) -> int:
 
     Raises ValueError with a sentence for a person.
     """
-    if type(amount) is not str:
-        return fields.read_decimal(amount, fields.MONEY)
-    if len(amount) > _MEMORABLE:
-        return parse_money(amount, number=False)
-    found = _amounts.get(amount)
-    if found is None:
+    if type(amount) is str:
         found = parse_money(amount, number=False)
-        if len(_amounts) < _MEMORY:
+        if len(amount) <= _MEMORABLE and len(_amounts) < _MEMORY:
             _amounts[amount] = found
-    return found
+        return found
+    if type(amount) is bytes and len(amount) <= _MEMORABLE:
+        if amount not in _literals and len(_literals) < _MEMORY:
+            _literals[amount] = nanos_of(amount)
+        return _literals.get(amount) or nanos_of(amount)
+    return nanos_of(amount)
 
 
 # -- plans -----------------------------------------------------------------------------------------------------------
