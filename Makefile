@@ -17,7 +17,7 @@ endif
 
 # A version of everything for every Python from 3.11 on, with hashes and without the place it was found at.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-        --no-emit-index-url --no-header --no-annotate pyproject.toml --extra build --extra demo
+        --no-emit-index-url --no-header --no-annotate $(if $(UPGRADE),--upgrade) pyproject.toml
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint types pytest format hooks bench kafka lock schemas mutants clean
@@ -67,8 +67,9 @@ schemas: $(VENV)/.runtime ## generate JSON Schema and AsyncAPI from the models
 	$(BIN)/python -m schemas.generate
 
 lock: $(VENV)/.dev ## resolve the requirements anew (UPGRADE=1: to the newest versions)
-	$(LOCK) $(if $(UPGRADE),--upgrade) --output-file requirements.txt
-	$(LOCK) $(if $(UPGRADE),--upgrade) --extra dev --constraint requirements.txt --output-file requirements-dev.txt
+	$(LOCK) --extra demo --extra build --output-file requirements.txt
+	$(LOCK) --extra demo --extra build --extra dev --constraint requirements.txt --output-file requirements-dev.txt
+	$(LOCK) --constraint requirements.txt --output-file deploy/requirements.txt
 
 clean: ## remove what was made here: .venv, the caches, Kafka's jars
 	rm -rf $(VENV) .cache .pacing .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage mutants build dist
