@@ -63,6 +63,8 @@ class Chunk(NamedTuple):
 
 def open_file(name: str) -> BinaryIO:
     """The file called *name*, `-` being standard input. Raises UnreadableError."""
+    if name == STDIN and sys.stdin is None:
+        raise UnreadableError("standard input is closed")
     try:
         return sys.stdin.buffer if name == STDIN else Path(name).open("rb")
     except OSError as error:

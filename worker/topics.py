@@ -301,26 +301,32 @@ class BrokerUnavailableError(Exception):
 async def broker_admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
     """A connected admin client. Raises BrokerUnavailableError where there is nobody to connect to."""
     from aiokafka.admin import AIOKafkaAdminClient
-    from aiokafka.errors import KafkaError
 
     admin = AIOKafkaAdminClient(**settings.kafka_options(), request_timeout_ms=REQUEST_TIMEOUT_MS)
     try:
-        await asyncio.wait_for(admin.start(), CONNECT_SECONDS)
+        await _connect(admin, settings)
         yield admin
+    finally:
+        await admin.close()
+
+
+async def _connect(admin: AIOKafkaAdminClient, settings: Settings) -> None:
+    from aiokafka.errors import KafkaError
+
+    try:
+        await asyncio.wait_for(admin.start(), CONNECT_SECONDS)
     except TimeoutError:
         told = f"no Kafka broker at {settings.kafka_bootstrap} answered in {CONNECT_SECONDS} s"
         raise BrokerUnavailableError(told) from None
     except KafkaError as error:
         raise BrokerUnavailableError(f"no Kafka broker at {settings.kafka_bootstrap}: {_in_words(error)}") from None
-    finally:
-        await admin.close()
 
 
 def _in_words(error: KafkaError) -> str:
     return str(error).removeprefix(f"{type(error).__name__}: ") or type(error).__name__
 
 
-def _hush() -> None:
+def hush() -> None:
     """A broker that is away is told once, by us; aiokafka would log each attempt."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
@@ -332,7 +338,7 @@ def check_now(settings: Settings) -> list[Difference]:
         async with broker_admin(settings) as admin:
             return await check_topics(admin, settings)
 
-    _hush()
+    hush()
     return asyncio.run(check())
 
 
@@ -343,5 +349,5 @@ def apply_now(settings: Settings) -> Applied:
         async with broker_admin(settings) as admin:
             return await apply_topics(admin, settings)
 
-    _hush()
+    hush()
     return asyncio.run(apply())
