@@ -156,20 +156,20 @@ def connect(app: faust.App, settings: Settings, ownership: Ownership) -> None:
     for name, topic in zip(("plans", "spend"), input_topics(settings), strict=True):
         source = app.topic(topic, schema=lane.WholeTake(), acks=False)
 
-        @app.agent(source, name=name)
+        @app.agent(source, name=name)  # type: ignore[untyped-decorator]
         async def fold(takes: AsyncIterator[Take]) -> None:
             async for take in takes:
                 await or_leave(Exit.DEFECT, f"folding {take.topic}-{take.partition}", ownership.fold(take))
 
-    @app.on_partitions_assigned.connect(weak=False)
+    @app.on_partitions_assigned.connect(weak=False)  # type: ignore[untyped-decorator]
     async def assigned(_: faust.App, tps: set[Any], **__: Any) -> None:
         await or_leave(Exit.DEFECT, "assigning partitions", ownership.assigned(tps))
 
-    @app.on_partitions_revoked.connect(weak=False)
-    async def revoked(_: faust.App, tps: set[Any], **__: Any) -> None:
+    @app.on_partitions_revoked.connect(weak=False)  # type: ignore[untyped-decorator]
+    async def revoked(_: faust.App, __: set[Any], **___: Any) -> None:
         await or_leave(Exit.DEFECT, "giving partitions back", ownership.revoked())
 
-    @app.on_before_shutdown.connect(weak=False)
+    @app.on_before_shutdown.connect(weak=False)  # type: ignore[untyped-decorator]
     async def stopping(_: faust.App, **__: Any) -> None:
         await or_leave(Exit.STOP_STALLED, "saving everything before the stop", ownership.stop())
 

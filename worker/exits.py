@@ -96,7 +96,7 @@ class Watchdog:
         self._thread.start()
 
     def promise(self, name: object, seconds: float, code: Exit, sentence: str) -> None:
-        """Something called *name* happens within *seconds*, else the process ends so; a new promise replaces the old."""
+        """Something called *name* happens within *seconds*, else the process ends so; the last promise counts."""
         self._deadlines[name] = (time.monotonic() + seconds, code, sentence)
 
     def kept(self, name: object) -> None:

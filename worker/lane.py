@@ -102,7 +102,7 @@ class Whole:
     timestamped: frozenset[str] = frozenset()
 
 
-class WholeBatches(PartitionRecords):  # type: ignore[misc]
+class WholeBatches(PartitionRecords):
     """
     One fetch response of one partition, handed out a record batch at a time.
 
@@ -110,18 +110,20 @@ class WholeBatches(PartitionRecords):  # type: ignore[misc]
     records, aborted transactions and positions are upstream's, line by line.
     """
 
+    next_fetch_offset: int
+
     def _unpack_records(self) -> Iterator[Any]:
         if isinstance(self._key_deserializer, Whole):
-            return self._unpack_batches(self._tp.topic in self._key_deserializer.timestamped)
+            return self._unpack_batches(timestamped=self._tp.topic in self._key_deserializer.timestamped)
         return super()._unpack_records()  # type: ignore[no-any-return]
 
-    def _unpack_batches(self, timestamped: bool) -> Iterator[Fetched]:
+    def _unpack_batches(self, *, timestamped: bool) -> Iterator[Fetched]:
         while self._records.has_next():
             batch = self._records.next_batch()
             if self._check_crcs and not batch.validate_crc():
                 raise CorruptRecordException(f"Invalid CRC - {self._tp}")
             start = self.next_fetch_offset
-            records = None if self._is_hidden(batch) else self._records_of(batch, start, timestamped)
+            records = None if self._is_hidden(batch) else self._records_of(batch, start, timestamped=timestamped)
             # Before the yield: getall() may stop here, and the position must not fall behind what was handed out.
             self.next_fetch_offset = batch.next_offset
             yield Fetched(start, batch.next_offset, records)
@@ -136,7 +138,7 @@ class WholeBatches(PartitionRecords):  # type: ignore[misc]
                 return True
         return bool(batch.is_control_batch)
 
-    def _records_of(self, batch: Any, start: int, timestamped: bool) -> RecordBatch:
+    def _records_of(self, batch: Any, start: int, *, timestamped: bool) -> RecordBatch:
         records = list(batch)
         # A seek may land inside a batch, and the broker returns the whole of it.
         if records and records[0].offset < start:
@@ -189,17 +191,17 @@ class LaneThread(driver.AIOKafkaConsumerThread):
         every input to the same member; round robin does so only for some numbers of members.
         """
         consumer = super()._create_worker_consumer(transport)
-        consumer._isolation_level = "read_committed"
-        consumer._partition_assignment_strategy = [RangePartitionAssignor]
-        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
-        consumer._key_deserializer = Whole(self.consumer.transport.timestamped)
+        consumer._isolation_level = "read_committed"  # noqa: SLF001  no argument of Faust's leads there
+        consumer._partition_assignment_strategy = [RangePartitionAssignor]  # noqa: SLF001
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001
+        consumer._key_deserializer = Whole(self.consumer.transport.timestamped)  # noqa: SLF001
         return consumer
 
     async def _fetch_records(
         self,
         consumer: Any,
         active_partitions: set[TP],
-        timeout: float | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109  upstream's name
         max_records: int | None = None,
     ) -> dict[TP, list[Take]]:
         """Upstream, with all that came of one partition as one :class:`Take`."""
@@ -289,6 +291,7 @@ class LaneConsumer(driver.Consumer):
     """Faust's consumer with positions from the ledger in place of the group's committed offsets."""
 
     lane_owner: Owner
+    _thread: LaneThread
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -333,7 +336,7 @@ class LaneConsumer(driver.Consumer):
         )
 
     async def perform_seek(self) -> None:
-        """Upstream seeks to the committed offsets, which are for lag tools only; here to where each partition stands."""
+        """Upstream seeks to the group's offsets, which only lag tools read; here to where each partition stands."""
         await self.reposition(self.assignment())
 
     async def reposition(self, tps: Iterable[TP]) -> None:
@@ -346,14 +349,14 @@ class LaneConsumer(driver.Consumer):
         super().resume_partitions({tp for tp in tps if self.lane_owner.position(*tp) is not None})
         self._resumed.set()
 
-    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109  upstream's name
         """Upstream, but only when there is room: Faust's own limit counts messages, whatever their size."""
         await self.lane_owner.room()
         taken = await super()._getmany(active_partitions, timeout)
         self.lane_owner.handed_out(take for takes in taken.values() for take in takes)
         return taken
 
-    async def _wait_next_records(self, timeout: float) -> Any:
+    async def _wait_next_records(self, timeout: float) -> Any:  # noqa: ASYNC109  upstream's name
         """Upstream sleeps a whole second when no partition is active; here until one is resumed."""
         if self.flow_active and not self._get_active_partitions():
             self._resumed.clear()
@@ -376,8 +379,10 @@ class LaneTransport(driver.Transport):
 class WholeTake(faust.Schema):
     """The schema of the lane's topics: the value of a message is the take itself, nothing is decoded."""
 
-    def loads_key(self, app: Any, message: Any, **_: Any) -> Any:
+    def loads_key(self, _: Any, message: Any, **__: Any) -> Any:
+        """A take has no key."""
         return message.key
 
-    def loads_value(self, app: Any, message: Any, **_: Any) -> Any:
+    def loads_value(self, _: Any, message: Any, **__: Any) -> Any:
+        """The take."""
         return message.value

@@ -1,8 +1,8 @@
 """
 Which partitions this worker owns, and what becomes of them: assigned, restored, open, closed, lost.
 
-    assigned ─▶ fence the last owner ─▶ restore ─▶ open: fold, save, tick ─▶ revoked: close, save ─▶ assigned again: open
-                                                                                              └───▶ not: dropped
+    assigned ─▶ fence the last owner ─▶ restore ─▶ open: fold, save, tick ─▶ revoked: close, save ─┬▶ again: open
+                                                                                                   └▶ not: dropped
 
 On a rebalance Kafka's eager protocol takes every partition away and gives most of them back. Those that come back
 keep their ledger and producer. That is safe: whoever owned such a partition in between has fenced this producer, so
@@ -45,11 +45,20 @@ NO_ROOM_SECONDS = 0.05
 class Parts(Protocol):
     """What an owned partition is made of; `worker.app` says how."""
 
-    def checkpoints(self, number: int) -> Checkpoints: ...
-    def changelog(self, number: int) -> Changelog: ...
-    def partition(self, number: int) -> Partition: ...
-    def saver(self, partition: Partition, checkpoints: Checkpoints) -> Saver: ...
-    def ticks(self, partition: Partition, saver: Saver) -> Ticks: ...
+    def checkpoints(self, number: int) -> Checkpoints:
+        """Its transactions."""
+
+    def changelog(self, number: int) -> Changelog:
+        """Its history."""
+
+    def partition(self, number: int) -> Partition:
+        """Its ledger, empty."""
+
+    def saver(self, partition: Partition, checkpoints: Checkpoints) -> Saver:
+        """Its checkpoints, in time."""
+
+    def ticks(self, partition: Partition, saver: Saver) -> Ticks:
+        """Its ticks."""
 
 
 class Held:
@@ -84,7 +93,9 @@ class Held:
 class Ownership:
     """The partitions of this worker. The lane asks it where each stands; Faust's signals tell it what it owns."""
 
-    def __init__(self, settings: Settings, topics: tuple[str, str], parts: Parts, watchdog: Watchdog, metrics: Metrics):
+    def __init__(
+        self, settings: Settings, topics: tuple[str, ...], parts: Parts, watchdog: Watchdog, metrics: Metrics
+    ) -> None:
         self._settings = settings
         self._topics = topics
         self._parts = parts

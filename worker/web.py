@@ -50,7 +50,9 @@ class Health(NamedTuple):
 class HealthChecks:
     """Answers from the worker's parts as they are now."""
 
-    def __init__(self, ownership: Ownership, settings: Settings, sink: Callable[[], Mapping[str, object]] | None):
+    def __init__(
+        self, ownership: Ownership, settings: Settings, sink: Callable[[], Mapping[str, object]] | None
+    ) -> None:
         self._ownership = ownership
         self._sink = sink
         self._late_seconds = LATE_INTERVALS * settings.checkpoint_seconds + settings.checkpoint_timeout_seconds
