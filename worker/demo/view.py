@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Row(NamedTuple):
-    """A campaign as of its newest snapshot, in the words of the snapshot; money is text with its currency's decimals."""
+    """A campaign as of its newest snapshot; money is the text of the exact amount."""
 
     campaign_id: str
     currency: str
@@ -40,10 +40,15 @@ class Seen(NamedTuple):
     proposals: int = 0
     alerts: int = 0
 
-    @property
-    def is_everything(self) -> bool:
-        """Whether each of the things the demo is there to show has been there."""
-        return all((self.snapshots, self.opened, self.resolved, self.proposals))
+    def missing(self, campaigns: int) -> list[str]:
+        """Which of the things the demo is there to show have not been there, for so many *campaigns*."""
+        found = {
+            f"snapshots of all {campaigns} campaigns": self.snapshots > 0 and self.campaigns == campaigns,
+            "a deviation that opened": self.opened,
+            "a deviation that was resolved": self.resolved,
+            "a proposal": self.proposals,
+        }
+        return [what for what, is_there in found.items() if not is_there]
 
 
 class Places(NamedTuple):
