@@ -136,12 +136,30 @@ def migrate() -> None:
     """Create or upgrade the tables in PostgreSQL."""
 
     def body() -> int:
-        settings = _settings()
-        from worker.sink import run_migrate
-
-        return run_migrate(settings)
+        dsn = _settings().postgres_dsn.get_secret_value()
+        if not dsn:
+            typer.echo("pacing: PACING_POSTGRES_DSN is empty: it must name the database to migrate.", err=True)
+            return BAD_INPUT
+        return _migrate(dsn)
 
     _exit(body)
+
+
+def _migrate(dsn: str) -> int:
+    import asyncio
+
+    import asyncpg
+
+    from worker.sink import migrate
+
+    try:
+        applied = asyncio.run(migrate.migrate(dsn))
+    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError, migrate.MigrationError) as error:
+        return _failed(f"PostgreSQL: {error}" if str(error) else f"PostgreSQL: {type(error).__name__}")
+    for name in applied:
+        typer.echo(f"{name}: applied")
+    typer.echo("every migration is applied")
+    return 0
 
 
 @app.command()
@@ -156,9 +174,9 @@ def doctor() -> None:
     _exit(body)
 
 
-def _failed(error: Exception) -> int:
+def _failed(why: object) -> int:
     """Say why a command could not be carried out."""
-    typer.echo(f"pacing: {error}", err=True)
+    typer.echo(f"pacing: {why}", err=True)
     return FAILED
 
 

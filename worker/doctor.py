@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from worker.settings import Settings, SettingsError, load_settings, unknown_variables
 from worker.topics import BrokerUnavailableError, broker_admin, check_topics, every_topic, hush, ledger_topic
@@ -30,7 +30,6 @@ CLOCK_SECONDS: Final = 5.0
 """Ticks are taken by this machine's clock and spend is dated by others': more apart than this is worth a repair."""
 
 TRY_SECONDS: Final = 20.0
-DATABASE_SECONDS: Final = 10.0
 
 # What a broker's greatest version of a request says about its release (KIP-890, KIP-848, KIP-664, KIP-700, KIP-98).
 RELEASES: Final = (
@@ -257,24 +256,23 @@ async def _postgres(settings: Settings) -> AsyncIterator[Finding]:
         return
     import asyncpg
 
+    from worker.sink.database import connect
+    from worker.sink.migrate import pending_of
+
     try:
-        connection = await asyncpg.connect(dsn, timeout=DATABASE_SECONDS, statement_cache_size=0)
-    except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        yield Finding("FAIL", "PostgreSQL", f"{type(error).__name__}: {error}", "set PACING_POSTGRES_DSN or start it")
+        connection = await connect(dsn)
+    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        yield Finding("FAIL", "PostgreSQL", f"{type(error).__name__}: {error}", "start it, or set PACING_POSTGRES_DSN")
         yield Finding("skip", "migrations", "not looked at, because there is no database")
         return
     try:
-        version = await connection.fetchval("SHOW server_version")
-        yield Finding("ok", "PostgreSQL", f"version {version}")
-        yield await _migrations(connection)
+        yield Finding("ok", "PostgreSQL", f"version {connection.get_server_version().major}")
+        yield _migrations(await pending_of(connection))
     finally:
         await connection.close()
 
 
-async def _migrations(connection: Any) -> Finding:
-    from worker.sink.migrate import pending
-
-    waiting = await pending(connection)
+def _migrations(waiting: list[str]) -> Finding:
     if waiting:
         return Finding("FAIL", "migrations", f"{len(waiting)} to make: {', '.join(waiting)}", "run `pacing migrate`")
     return Finding("ok", "migrations", "all made")

@@ -17,7 +17,6 @@ import sys
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -330,7 +329,7 @@ class Settings(BaseSettings):
     @classmethod
     def _dsn_is_a_postgres_url(cls, value: SecretStr) -> SecretStr:
         dsn = value.get_secret_value()
-        if dsn and urlsplit(dsn).scheme not in ("postgres", "postgresql"):
+        if dsn and not dsn.startswith(("postgres://", "postgresql://")):
             raise ValueError("it must look like postgresql://user:password@host:port/database")
         return value
 
