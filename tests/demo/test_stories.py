@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from schemas.fields import NANOS, parse_time
-from worker.demo.cast import ADROLL, CAST, CRITEO, CUMULATIVE, IAB, STACKADAPT, Story
+from schemas.wire import check_update, decode_plan, decode_update, explain_plan
+from worker.demo.cast import ADROLL, CAST, CRITEO, CUMULATIVE, IAB, STACKADAPT, STRAY, Story
 from worker.demo.feed import Feed
 from worker.demo.stories import aligned, flight_end, flight_start, impressions, instant_of_day, messages, plan_of, spent
+from worker.pacing import Plan
+from worker.pacing.reading import read_plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from worker.demo.stories import Message
 
 START = parse_time("2026-04-01T00:00:00Z")
+BROKEN_OFF = b'{"event_id": "cut-1", "source": "ctv-ads", "spend": '
 EACH = pytest.mark.parametrize("story", CAST, ids=lambda story: story.campaign_id)
 
 
@@ -126,6 +130,26 @@ def test_the_plan_is_sent_first_and_the_rest_in_order(story: Story) -> None:
     sent = sent_by(story.campaign_id)
     assert sent[0].is_plan
     assert [message.at for message in sent] == sorted(message.at for message in sent)
+
+
+@EACH
+def test_every_plan_is_one_that_the_worker_paces(story: Story) -> None:
+    for message in sent_by(story.campaign_id):
+        if message.is_plan:
+            assert explain_plan(message.value) == ()
+            decoded = decode_plan(message.value)
+            assert decoded is not None
+            assert isinstance(read_plan(decoded), Plan)
+
+
+@EACH
+def test_every_update_is_what_the_contract_allows_but_the_one_that_is_broken_off(story: Story) -> None:
+    refused = [
+        message.value
+        for message in sent_by(story.campaign_id)
+        if not message.is_plan and ((update := decode_update(message.value)) is None or check_update(update) is None)
+    ]
+    assert refused == ([BROKEN_OFF] if story is STRAY else [])
 
 
 @EACH
