@@ -242,7 +242,13 @@ class Metrics:
         result=("written", "duplicate"),
     )
     sink_batch_seconds = histogram("pacing_sink_batch_seconds", "Time to write one batch.", SINK_BUCKETS)
-    sink_retries = counter("pacing_sink_retries_total", "Batches tried again.")
+    sink_retries = counter("pacing_sink_retries_total", "Times the sink waited and began again.")
+    sink_fenced = counter(
+        "pacing_sink_fenced_total", "Times another sink had moved a position, so that a batch was not written."
+    )
+    sink_thinned = counter(
+        "pacing_sink_thinned_total", "Snapshots left out of the history by PACING_SINK_HISTORY_SECONDS."
+    )
     sink_lag = gauge(
         "pacing_sink_lag_records",
         "Committed events not yet in PostgreSQL.",

@@ -1,0 +1,98 @@
+"""
+Which snapshots the history keeps, and which is a campaign's newest. Pure.
+
+With PACING_SINK_HISTORY_SECONDS = N the history holds, for each campaign, the first snapshot of every N seconds (of
+ticks, counted from 1970), every final one, and every one that tells something new: another plan version, revision,
+budget, band, completeness, or another set of proposals. `pacing_current` has the newest always. With 0 every snapshot
+is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple, cast
+
+from schemas.fields import parse_time
+from worker.sink.reading import Event, SnapshotKey
+
+NANOS: Final = 10**9
+# Before every tick there is, and in a stretch of time of its own.
+NEVER: Final = -1
+
+
+class Told(NamedTuple):
+    """What makes a snapshot worth keeping when it differs from the one before."""
+
+    plan_version: int
+    revision: int
+    total_budget: str
+    band: str | None
+    complete: bool
+    proposals: tuple[str, ...]
+
+
+class Last(NamedTuple):
+    """What is known of a campaign's newest snapshot: its place in time, when one was last kept, what it told."""
+
+    order: tuple[int, int, int]
+    kept_tick: int
+    told: Told | None
+
+
+NOTHING: Final = Last((NEVER, NEVER, NEVER), NEVER, None)
+
+
+class Placed(NamedTuple):
+    """A snapshot and what becomes of it; *kept_tick* is the last tick kept of its campaign, as of it."""
+
+    event: Event
+    kept: bool
+    kept_tick: int
+    newest: bool
+
+
+def order_of(event: Event) -> tuple[int, int, int]:
+    """What is newer: the tick, then the end of the period it is about, then the revision."""
+    key = _snapshot(event)
+    return event.tick, NEVER if key.period_end is None else parse_time(key.period_end), key.revision
+
+
+def told_by(key: SnapshotKey) -> Told:
+    """What a snapshot tells that is worth keeping."""
+    proposals = tuple(sorted(key.recommendations or ()))
+    return Told(key.plan_version, key.revision, key.total_budget, key.band, key.complete, proposals)
+
+
+def is_kept(event: Event, last: Last, interval_nanos: int) -> bool:
+    """Whether the history keeps a snapshot, given its campaign's last one. One that is not newer was judged before."""
+    key = _snapshot(event)
+    if interval_nanos == 0 or key.final:
+        return True
+    if order_of(event) <= last.order:
+        return False
+    return event.tick // interval_nanos != last.kept_tick // interval_nanos or told_by(key) != last.told
+
+
+def place(events: Sequence[Event], last: Mapping[str, Last], interval_seconds: int) -> list[Placed]:
+    """What becomes of each snapshot of a batch; *last* is what PostgreSQL has of their campaigns."""
+    known = dict(last)
+    newest: dict[str, int] = {}
+    placed: list[Placed] = []
+    for event in events:
+        key = _snapshot(event)
+        before = known.get(key.campaign_id, NOTHING)
+        kept = is_kept(event, before, interval_seconds * NANOS)
+        kept_tick = max(before.kept_tick, event.tick) if kept else before.kept_tick
+        order = order_of(event)
+        if order > before.order:
+            known[key.campaign_id] = Last(order, kept_tick, told_by(key))
+            newest[key.campaign_id] = len(placed)
+        placed.append(Placed(event, kept, kept_tick, newest=False))
+    for index in newest.values():
+        placed[index] = placed[index]._replace(newest=True)
+    return placed
+
+
+def _snapshot(event: Event) -> SnapshotKey:
+    """The key of an event of the snapshots' topic."""
+    return cast("SnapshotKey", event.key)

@@ -1,0 +1,5 @@
+-- What the retention takes beside whole months: alerts that ended, and refused records. $1 the instant
+WITH alerts AS (
+    DELETE FROM pacing_alerts WHERE NOT is_open AND ended_at < $1::timestamptz
+)
+DELETE FROM pacing_sink_refused WHERE refused_at < $1::timestamptz
