@@ -38,103 +38,6 @@ from schemas.wire import Fault, read_json
 CURVES: Final = ("linear", "front_loaded", "back_loaded", "finish_early", "custom")
 
 
-class Message(BaseModel):
-    """A JSON object in or out. Unknown fields are ignored, types are not coerced."""
-
-    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
-
-
-class Event(Message):
-    """A message that goes out: every field is there, null where it is undefined."""
-
-
-class Input(Message):
-    """A message that comes in: null is absent, and numbers are read from their literal digits."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _null_is_absent(cls, message: Any) -> Any:
-        if not isinstance(message, dict):
-            return message
-        return {name: value for name, value in message.items() if value is not None}
-
-    @classmethod
-    def model_validate_json(cls, json_data: str | bytes | bytearray, **_: Any) -> Self:
-        """
-        The message in *json_data*; a number's literal digits are read, never a binary float.
-
-        Raises ValueError for what is not JSON, pydantic's ValidationError (which is one) for what is not the message.
-        """
-        data = json_data.encode() if isinstance(json_data, str) else bytes(json_data)
-        return cls.model_validate(read_json(data))
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """Say of every optional field that it may be null."""
-        reference = handler(core_schema)
-        schema = handler.resolve_ref_schema(reference)
-        required = schema.get("required", [])
-        for name, field in schema["properties"].items():
-            if name not in required:
-                _allow_null(field)
-        return reference
-
-
-def _allow_null(field: JsonSchemaValue) -> None:
-    """Put null beside what the field may be, leaving its description and default where they are."""
-    outside = {"description", "default", "examples"}
-    inside = {word: value for word, value in field.items() if word not in outside}
-    choices = inside.pop("anyOf", None) or [inside.copy()]
-    for word in inside:
-        field.pop(word)
-    field["anyOf"] = choices if {"type": "null"} in choices else [*choices, {"type": "null"}]
-
-
-# -- rules over several fields ----------------------------------------------------------------------------------------
-
-
-class BrokenRulesError(ValueError):
-    """The rules of a message that its fields break together, each with the field that is to be changed."""
-
-    def __init__(self, faults: list[Fault]) -> None:
-        super().__init__("; ".join(f"{field}: {sentence}" for field, sentence in faults))
-        self.faults = faults
-
-
-def faults_of(model: type[Message], message: object) -> Iterator[Fault]:
-    """Every fault of *message*, as read by `wire.read_json`, in the order of the model's fields."""
-    if not isinstance(message, dict):
-        yield Fault("", "must be one JSON object")
-        return
-    try:
-        model.model_validate(message)
-    except ValidationError as refusal:
-        for error in refusal.errors(include_url=False, include_input=False):
-            yield from _faults(error["loc"], error["msg"], error.get("ctx", {}).get("error"))
-
-
-def _faults(place: tuple[int | str, ...], sentence: str, error: object) -> list[Fault]:
-    if isinstance(error, BrokenRulesError):
-        return [Fault(_path((*place, field)), words) for field, words in error.faults]
-    return [Fault(_path(place), str(error) if isinstance(error, ValueError) else sentence)]
-
-
-def _path(place: tuple[int | str, ...]) -> str:
-    """
-    A place as a person writes it. The kind of a curve, which pydantic puts after it, is no part of it.
-
-    >>> _path(("channels", 0, "curve", "custom", "segments", 1, "pct"))
-    'channels[0].curve.segments[1].pct'
-    """
-    path = ""
-    for before, part in zip(("", *place), place, strict=False):
-        if isinstance(part, int):
-            path += f"[{part}]"
-        elif not (before == "curve" and part in CURVES):
-            path += f".{part}" if path else part
-    return path
-
-
 # -- ids and texts ----------------------------------------------------------------------------------------------------
 
 
@@ -296,9 +199,122 @@ def _number_out(decimals: int) -> PlainValidator:
 PercentOut = Annotated[float | Decimal, _number_out(2), WithJsonSchema({"type": "number"})]
 """A percentage or percentage points, rounded once, half-even, to 2 decimals; a JSON number."""
 
-RatioOut = Annotated[float | Decimal, _number_out(4), WithJsonSchema({"type": "number", "minimum": 0})]
+RatioOut = Annotated[float | Decimal, _number_out(4), WithJsonSchema({"type": "number"})]
 """A ratio with 4 decimals; a JSON number."""
 
 
 Scope = Literal["campaign", "channel", "deal", "account"]
 Level = Literal["warning", "critical"]
+
+
+# -- bases ------------------------------------------------------------------------------------------------------------
+
+
+class Message(BaseModel):
+    """A JSON object in or out. Unknown fields are ignored, types are not coerced."""
+
+    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
+
+
+class Part(Message):
+    """An object inside an event: every field is there, null where it is undefined."""
+
+
+class Event(Message):
+    """A message that goes out about a campaign: every field is there, null where it is undefined."""
+
+    event_id: EventId = Field(
+        description="UUIDv5 of type, campaign, tick and what tells two apart: the same input gives the same id."
+    )
+    event_type: str = Field(description="The name of the event, which by default is its topic's.")
+    occurred_at: TimeOut = Field(description="The tick it belongs to.")
+    campaign_id: Id = Field(description="The campaign it is about; also the record's key, as UTF-8 bytes.")
+    account_id: Id = Field(description="The account the campaign belongs to.")
+    currency: Currency = Field(description="ISO 4217; all money of the event is in it.")
+
+
+class Input(Message):
+    """A message that comes in: null is absent, and numbers are read from their literal digits."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, message: Any) -> Any:
+        if not isinstance(message, dict):
+            return message
+        return {name: value for name, value in message.items() if value is not None}
+
+    @classmethod
+    def model_validate_json(cls, json_data: str | bytes | bytearray, **_: Any) -> Self:
+        """
+        The message in *json_data*; a number's literal digits are read, never a binary float.
+
+        Raises ValueError for what is not JSON, pydantic's ValidationError (which is one) for what is not the message.
+        """
+        data = json_data.encode() if isinstance(json_data, str) else bytes(json_data)
+        return cls.model_validate(read_json(data))
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Say of every optional field that it may be null."""
+        reference = handler(core_schema)
+        schema = handler.resolve_ref_schema(reference)
+        required = schema.get("required", [])
+        for name, field in schema["properties"].items():
+            if name not in required:
+                _allow_null(field)
+        return reference
+
+
+def _allow_null(field: JsonSchemaValue) -> None:
+    """Put null beside what the field may be, leaving its description and default where they are."""
+    outside = {"description", "default", "examples"}
+    inside = {word: value for word, value in field.items() if word not in outside}
+    choices = inside.pop("anyOf", None) or [inside.copy()]
+    for word in inside:
+        field.pop(word)
+    field["anyOf"] = choices if {"type": "null"} in choices else [*choices, {"type": "null"}]
+
+
+# -- rules over several fields ----------------------------------------------------------------------------------------
+
+
+class BrokenRulesError(ValueError):
+    """The rules of a message that its fields break together, each with the field that is to be changed."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        super().__init__("; ".join(f"{field}: {sentence}" for field, sentence in faults))
+        self.faults = faults
+
+
+def faults_of(model: type[Message], message: object) -> Iterator[Fault]:
+    """Every fault of *message*, as read by `wire.read_json`, in the order of the model's fields."""
+    if not isinstance(message, dict):
+        yield Fault("", "must be one JSON object")
+        return
+    try:
+        model.model_validate(message)
+    except ValidationError as refusal:
+        for error in refusal.errors(include_url=False, include_input=False):
+            yield from _faults(error["loc"], error["msg"], error.get("ctx", {}).get("error"))
+
+
+def _faults(place: tuple[int | str, ...], sentence: str, error: object) -> list[Fault]:
+    if isinstance(error, BrokenRulesError):
+        return [Fault(_path((*place, field)), words) for field, words in error.faults]
+    return [Fault(_path(place), str(error) if isinstance(error, ValueError) else sentence)]
+
+
+def _path(place: tuple[int | str, ...]) -> str:
+    """
+    A place as a person writes it. The kind of a curve, which pydantic puts after it, is no part of it.
+
+    >>> _path(("channels", 0, "curve", "custom", "segments", 1, "pct"))
+    'channels[0].curve.segments[1].pct'
+    """
+    path = ""
+    for before, part in zip(("", *place), place, strict=False):
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif not (before == "curve" and part in CURVES):
+            path += f".{part}" if path else part
+    return path
