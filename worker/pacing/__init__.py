@@ -16,8 +16,10 @@ from __future__ import annotations
 from worker.pacing.figures import FIGURES, Attribution, Case, Counted, Figures, Totals
 from worker.pacing.history import PlanHistory, PlanVersion, plan_cuts
 from worker.pacing.plan import Channel, Deal, Flight, Plan, Reallocation, Thresholds
+from worker.pacing.reading import read_plan
 from worker.pacing.state import PacingState
-from worker.pacing.tick import Event, take_tick
+from worker.pacing.telling import Event
+from worker.pacing.tick import take_tick
 
 __all__ = [
     "FIGURES",
@@ -37,5 +39,6 @@ __all__ = [
     "Thresholds",
     "Totals",
     "plan_cuts",
+    "read_plan",
     "take_tick",
 ]

@@ -9,14 +9,16 @@ version's policy (contract, rule 1; field definition 6). Three readings that the
 
 - a version that changes neither budget nor flight of a scope does not bend that scope, so that new thresholds never
   re-anchor a `rebase`;
-- a scope that a later version adds had a budget of 0 before, so under `forward` nothing is expected of it up to its
-  first moment; one that a version leaves out is expected to spend nothing;
-- the course before a change (asked for when the feed lags) is the old one, but under `reflow` the new one: "B2 C(t)".
+- a scope that a later version adds had a budget of 0 before: under `forward` nothing is expected of it by the moment
+  it is added, all of it by the end. One that a version leaves out has no course; added again, it begins again;
+- the course before a change (asked for when the feed lags) is the old one, but under `reflow` the new: "B2 C(t)".
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import gcd
+from typing import NamedTuple
 
 from worker.pacing.plan import Flight, Policy
 
@@ -26,7 +28,7 @@ Ratio = tuple[int, int]
 SpentBy = Callable[[int], int]
 """The nanos a scope has spent with event_time <= the instant."""
 
-NOTHING: Ratio = (0, 1)
+_FROM_NOTHING: Ratio = (0, 1)
 
 
 def elapsed(flight: Flight, as_of: int) -> int:
@@ -36,82 +38,108 @@ def elapsed(flight: Flight, as_of: int) -> int:
     >>> elapsed(Flight(100, 200), 130), elapsed(Flight(100, 200), 5), elapsed(Flight(100, 200), 200)
     (30, 0, 100)
     """
-    start, end = flight.start, flight.end
-    if as_of <= start:
+    if as_of <= flight.start:
         return 0
-    return (end if as_of >= end else as_of) - start
+    return min(as_of, flight.end) - flight.start
+
+
+def planned(budget: int, flight: Flight, as_of: int) -> Ratio:
+    """
+    The expected spend of a linear plan that was never changed, in nanos: B C(t), C(t) the elapsed share of the flight.
+
+    Zero before the flight and the whole budget after it, so that a finished campaign is judged by what it was given.
+    Source: field definitions 1 and 2.
+
+    >>> planned(1000, Flight(0, 90), 45)
+    (45000, 90)
+    """
+    return budget * elapsed(flight, as_of), flight.end - flight.start
+
+
+class Bend(NamedTuple):
+    """
+    One change of a scope's budget or flight, from when it counts, and the policy that bends the course there.
+
+    The first of a course is a `reflow`: B C(t) over the whole flight, whatever *since* says.
+    """
+
+    budget: int
+    flight: Flight
+    since: int
+    policy: Policy
 
 
 class Course:
     """
-    How the expected spend of one scope runs under the plan version in force.
+    The expected spend of one scope through all its bends, the oldest first.
 
-    *since* is when the last change of its budget or flight took effect, None for what was so from the first version;
-    *earlier* the course until then, None where the scope was not planned.
+        first version, reflow   B C(t)
+        forward                 E1(tc) + (B2 - E1(tc)) (C(t) - C(tc)) / (1 - C(tc))
+        rebase                  the same from S(tc), what was spent by then
+
+    Clamped to [0, B2]; B2 where C(tc) = 1. All four are one formula: from an anchor at *gone* of the flight, what is
+    left of the budget over what is left of the flight; a reflow is anchored at 0 before the flight.
     """
 
-    __slots__ = ("_anchor", "budget", "earlier", "flight", "policy", "since")
+    __slots__ = ("_anchors", "bends")
 
-    def __init__(
-        self, budget: int, flight: Flight, since: int | None = None, policy: Policy = "reflow", earlier: Course | None = None
-    ) -> None:
-        self.budget = budget
-        self.flight = flight
-        self.since = since
-        self.policy = policy
-        self.earlier = earlier
-        self._anchor = self._fixed_anchor()
+    def __init__(self, bends: tuple[Bend, ...]) -> None:
+        self.bends = bends
+        self._anchors: list[Ratio | None] = []
+        for piece in range(len(bends)):
+            self._anchors.append(self._fixed_anchor(piece))
+
+    def bent(self, bend: Bend) -> Course:
+        """The course with one more bend; what was before a reflow is forgotten."""
+        return Course((bend,) if bend.policy == "reflow" else (*self.bends, bend))
 
     def by(self, as_of: int, spent_by: SpentBy) -> Ratio:
         """
         The expected spend at *as_of*, in nanos.
 
-            first version, reflow   B C(t)
-            forward                 E1(tc) + (B2 - E1(tc)) (C(t) - C(tc)) / (1 - C(tc))
-            rebase                  the same from S(tc), what was spent by then
-
-        Clamped to [0, B2]; B2 where C(tc) = 1.
-
-        >>> Course(1000, Flight(0, 90)).by(45, lambda instant: 0)
-        (45000, 90)
+        >>> course = Course((Bend(1000, Flight(0, 100), 0, "reflow"), Bend(2000, Flight(0, 100), 50, "forward")))
+        >>> course.by(75, lambda instant: 0)  # 500 by the change, then half of the other 1500
+        (6250000, 5000)
         """
-        since, flight = self.since, self.flight
-        if since is None or self.policy == "reflow":
-            return self.budget * elapsed(flight, as_of), flight.end - flight.start
-        if as_of < since:
-            return self.earlier.by(as_of, spent_by) if self.earlier else NOTHING
-        anchor, scale = self._anchor or self._anchor_by(spent_by)
-        gone = elapsed(flight, since)
-        left = flight.end - flight.start - gone
-        if left == 0:
-            return self.budget, 1
-        passed = elapsed(flight, as_of) - gone
-        return self._clamped(anchor * left + (self.budget * scale - anchor) * passed, scale * left)
+        piece = len(self.bends) - 1
+        while piece and as_of < self.bends[piece].since:
+            piece -= 1
+        return _from_anchor(self._anchor(piece, spent_by), self.bends[piece], as_of)
 
-    def _clamped(self, num: int, den: int) -> Ratio:
-        if num < 0:
-            return NOTHING
-        return (num, den) if num <= self.budget * den else (self.budget, 1)
+    def _anchor(self, piece: int, spent_by: SpentBy) -> Ratio:
+        """What had to be spent by the start of the piece: known, or asked for and carried forward."""
+        known = piece
+        while self._anchors[known] is None and self.bends[known].policy != "rebase":
+            known -= 1
+        anchor = self._anchors[known] or (spent_by(self.bends[known].since), 1)
+        for earlier in range(known, piece):
+            anchor = _from_anchor(anchor, self.bends[earlier], self.bends[earlier + 1].since)
+        return anchor
 
-    def _anchor_by(self, spent_by: SpentBy) -> Ratio:
-        """Where the bent course starts from: E1(tc), or S(tc) under `rebase`."""
-        assert self.since is not None
-        if self.policy == "rebase":
-            return spent_by(self.since), 1
-        return self.earlier.by(self.since, spent_by) if self.earlier else NOTHING
-
-    def _fixed_anchor(self) -> Ratio | None:
-        """The anchor where no later news can move it: late spend moves what a `rebase` starts from."""
-        if self.since is None or self.policy == "reflow" or self.asks_spend():
+    def _fixed_anchor(self, piece: int) -> Ratio | None:
+        """The anchor that no late spend can move; None where the piece starts, or comes down, from a rebase."""
+        bend = self.bends[piece]
+        if bend.policy == "reflow":
+            return _FROM_NOTHING
+        before = self._anchors[piece - 1]
+        if bend.policy == "rebase" or before is None:
             return None
-        return self._anchor_by(_never_asked)
-
-    def asks_spend(self) -> bool:
-        """Whether the course depends on what was spent by some change."""
-        if self.since is None or self.policy == "reflow":
-            return False
-        return self.policy == "rebase" or (self.earlier is not None and self.earlier.asks_spend())
+        return _reduced(*_from_anchor(before, self.bends[piece - 1], bend.since))
 
 
-def _never_asked(instant: int) -> int:
-    raise AssertionError(f"a course without rebase asked for the spend at {instant}")
+def _reduced(num: int, den: int) -> Ratio:
+    """The same in lowest terms, since every further bend multiplies the denominator."""
+    common = gcd(num, den)
+    return num // common, den // common
+
+
+def _from_anchor(anchor: Ratio, bend: Bend, as_of: int) -> Ratio:
+    """A + (B - A) (C(t) - C(tc)) / (1 - C(tc)), clamped to [0, B]; B where C(tc) = 1."""
+    flight, budget = bend.flight, bend.budget
+    gone = 0 if bend.policy == "reflow" else elapsed(flight, bend.since)
+    left = flight.end - flight.start - gone
+    if left == 0:
+        return budget, 1
+    start, scale = anchor
+    num = start * left + (budget * scale - start) * (elapsed(flight, as_of) - gone)
+    return max(0, min(num, budget * scale * left)), scale * left

@@ -41,7 +41,8 @@ reads, since a later plan may name another.
 """
 
 
-class Case(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Case:
     """
     New cases of one kind since the last tick (conflicting_update, unmatched_correction, currency_mismatch).
 

@@ -1,19 +1,25 @@
 """
-The accepted versions of a campaign's plan, and from when each counts.
+The accepted versions of a campaign's plan, from when each counts, and how they bend what is expected.
 
 Source: contract, rule 1. At a tick the newest version whose `counts_from` has come is in force; of equal ones the one
-accepted later. The first version counts from ever and bends nothing.
+accepted later, and then the other was never in force. The first version counts from ever and bends nothing.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import msgspec
 
+from worker.pacing.expected import Bend, Course
 from worker.pacing.plan import Flight, Plan
+
+ScopeKey = tuple[str, str]
+"""(scope, scope_id): ("campaign", campaign_id), ("channel", channel) or ("deal", deal_id)."""
+
+Courses = dict[ScopeKey, Course]
 
 
 class PlanVersion(NamedTuple):
@@ -26,62 +32,140 @@ class PlanVersion(NamedTuple):
 
 class PlanHistory:
     """
-    What a campaign's plan has been, in the order the versions count.
+    What a campaign's plan has been, in the order its versions count; never changed, only succeeded.
 
-    *ended* says that a tombstone ended the plan: the versions stay for what is still to be told about it, and the
-    next accepted plan starts a history of its own, its number counted on.
+    *accepted* counts the versions ever accepted. *ended* says that a tombstone ended the plan: its versions stay for
+    what is still to be told, and the next accepted plan starts afresh, only its number counting on.
     """
 
-    __slots__ = ("accepted", "cache", "ended", "versions")
+    __slots__ = ("_courses", "accepted", "ended", "roots", "versions")
 
-    def __init__(self, versions: tuple[PlanVersion, ...] = (), accepted: int = 0, *, ended: bool = False) -> None:
+    def __init__(
+        self,
+        versions: tuple[PlanVersion, ...] = (),
+        accepted: int = 0,
+        *,
+        ended: bool = False,
+        roots: Courses | None = None,
+    ) -> None:
         self.versions = versions
         self.accepted = accepted
         self.ended = ended
-        self.cache: dict[int, Any] = {}
+        self.roots = roots
+        """The courses under versions[0], where earlier versions had bent them and are dropped."""
+        self._courses: dict[int, Courses] = {}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, PlanHistory) and self.pack() == other.pack()
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # equal by content, which may be succeeded
+
+    @property
+    def latest(self) -> Plan | None:
+        """The plan accepted last, whether it counts yet or not."""
+        return max(self.versions, key=lambda version: version.version).plan if self.versions else None
 
     def in_force(self, as_of: int) -> PlanVersion | None:
         """The version in force at *as_of*; None only while there is none at all."""
-        versions = self.versions
-        at = len(versions) - 1
-        while at > 0 and (versions[at].counts_from or 0) > as_of:
+        return self.versions[self._at(as_of)] if self.versions else None
+
+    def _at(self, as_of: int) -> int:
+        at = len(self.versions) - 1
+        while at > 0 and _counts_from(self.versions[at]) > as_of:
             at -= 1
-        return versions[at] if versions else None
+        return at
+
+    def courses(self, as_of: int) -> Courses | None:
+        """The course of each scope of the version in force; None where nothing was ever bent."""
+        if len(self.versions) == 1 and self.roots is None:
+            return None
+        at = self._at(as_of)
+        if at not in self._courses:
+            self._courses = {at: self._bent(at)}
+        return self._courses[at]
+
+    def _bent(self, at: int) -> Courses:
+        """The courses under versions[at]: those before it, bent by each version since that was ever in force."""
+        courses = self.roots or _first_courses(self.versions[0].plan)
+        for version, successor in zip(self.versions[1 : at + 1], [*self.versions[2 : at + 1], None], strict=True):
+            if successor is None or successor.counts_from != version.counts_from:
+                courses = _bend(courses, version)
+        return courses
 
     def with_version(self, plan: Plan, counts_from: int) -> PlanHistory:
         """The history with one more accepted version, which counts from *counts_from*."""
         number = self.accepted + 1
         if self.ended or not self.versions:
             return PlanHistory((PlanVersion(plan, number, None),), number)
-        at = bisect_right(self.versions[1:], counts_from, key=_counts_from) + 1
+        at = bisect_right(self.versions, counts_from, lo=1, key=_counts_from)
         added = PlanVersion(plan, number, counts_from)
-        return PlanHistory((*self.versions[:at], added, *self.versions[at:]), number)
+        return PlanHistory((*self.versions[:at], added, *self.versions[at:]), number, roots=self.roots)
 
     def as_ended(self) -> PlanHistory:
         """The history after a tombstone."""
-        return PlanHistory(self.versions, self.accepted, ended=True)
+        return PlanHistory(self.versions, self.accepted, ended=True, roots=self.roots)
+
+    def forget(self, taken: int) -> PlanHistory:
+        """
+        The same history for every tick from *taken* on, without the plans that were superseded by then.
+
+        Of those only the bends stay, so that a plan sent again every hour does not grow its record.
+        """
+        at = self._at(taken)
+        if at <= 0:
+            return self
+        return PlanHistory(self.versions[at:], self.accepted, ended=self.ended, roots=self.courses(taken))
 
     def pack(self) -> list[Any]:
         """Plain data for the ledger's record; `unpack` reads it back."""
-        versions = [[msgspec.to_builtins(v.plan), v.version, v.counts_from] for v in self.versions]
-        return [versions, self.accepted, self.ended]
+        versions = [[msgspec.to_builtins(plan), number, counts_from] for plan, number, counts_from in self.versions]
+        roots = None if self.roots is None else [[*key, _pack_bends(course)] for key, course in self.roots.items()]
+        return [versions, self.accepted, self.ended, roots]
 
     @classmethod
     def unpack(cls, packed: list[Any]) -> PlanHistory:
         """The history that `pack` wrote."""
-        versions, accepted, ended = packed
+        versions, accepted, ended, roots = packed
         read = (PlanVersion(msgspec.convert(plan, Plan), number, counts) for plan, number, counts in versions)
-        return cls(tuple(read), accepted, ended=ended)
+        courses = None if roots is None else {(scope, name): _unpack_bends(bends) for scope, name, bends in roots}
+        return cls(tuple(read), accepted, ended=ended, roots=courses)
 
 
 def _counts_from(version: PlanVersion) -> int:
-    assert version.counts_from is not None
-    return version.counts_from
+    return version.counts_from or 0
+
+
+def scope_flights(plan: Plan) -> Iterator[tuple[ScopeKey, int, Flight]]:
+    """Every scope of a plan, with its budget and the flight it is spent over."""
+    yield ("campaign", plan.campaign_id), plan.total_budget, plan.flight
+    for channel in plan.channels:
+        yield ("channel", channel.channel), channel.allocated_budget, plan.flight
+    for deal in plan.deals:
+        yield ("deal", deal.deal_id), deal.allocated_budget, deal.flight or plan.flight
+
+
+def _first_courses(plan: Plan) -> Courses:
+    return {key: Course((Bend(budget, flight, 0, "reflow"),)) for key, budget, flight in scope_flights(plan)}
+
+
+def _bend(courses: Courses, version: PlanVersion) -> Courses:
+    """The courses under *version*: bent where it changes budget or flight, begun from 0 where it adds a scope."""
+    bent = {}
+    since, policy = _counts_from(version), version.plan.budget_change_policy
+    for key, budget, flight in scope_flights(version.plan):
+        course = courses.get(key) or Course((Bend(0, flight, 0, "reflow"),))
+        last = course.bends[-1]
+        changed = (last.budget, last.flight) != (budget, flight)
+        bent[key] = course.bent(Bend(budget, flight, since, policy)) if changed else course
+    return bent
+
+
+def _pack_bends(course: Course) -> list[list[Any]]:
+    return [[bend.budget, bend.flight.start, bend.flight.end, bend.since, bend.policy] for bend in course.bends]
+
+
+def _unpack_bends(packed: list[list[Any]]) -> Course:
+    return Course(tuple(Bend(budget, Flight(*flight), since, policy) for budget, *flight, since, policy in packed))
 
 
 def plan_cuts(history: PlanHistory) -> tuple[int, ...]:
@@ -91,14 +175,19 @@ def plan_cuts(history: PlanHistory) -> tuple[int, ...]:
     Where a flight starts and ends, the campaign's and a deal's own, and just after a change that rebases, since S(tc)
     counts event_time <= tc.
     """
-    cuts: set[int] = set()
+    return tuple(sorted({*_edges(history), *_rebased(history)}))
+
+
+def _edges(history: PlanHistory) -> Iterator[int]:
     for version in history.versions:
-        cuts.update(edge for flight in _flights(version.plan) for edge in (flight.start, flight.end))
-        if version.counts_from is not None and version.plan.budget_change_policy == "rebase":
-            cuts.add(version.counts_from + 1)
-    return tuple(sorted(cuts))
+        for _, _, flight in scope_flights(version.plan):
+            yield flight.start
+            yield flight.end
 
 
-def _flights(plan: Plan) -> Iterable[Flight]:
-    yield plan.flight
-    yield from (deal.flight for deal in plan.deals if deal.flight is not None)
+def _rebased(history: PlanHistory) -> Iterator[int]:
+    for version in history.versions[1:]:
+        if version.plan.budget_change_policy == "rebase":
+            yield _counts_from(version) + 1
+    for course in (history.roots or {}).values():
+        yield from (bend.since + 1 for bend in course.bends if bend.policy == "rebase")

@@ -45,11 +45,9 @@ class Raised(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Proposal(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A proposal that stands, as it was last told: its id and amount in nanos."""
+    """A proposal that stands, as it was last told; nanos."""
 
     recommendation_id: str
-    source_channel: str
-    target_channel: str
     amount: int
 
 
@@ -58,21 +56,22 @@ class Closing(msgspec.Struct, frozen=True, array_like=True, gc=False):
     The closing of a flight, once told.
 
     *end* is the instant it was closed as of, *snapshot_id* its last snapshot, *revision* that snapshot's; *behind*
-    says that spend is known which that snapshot did not count; *by_plan* that the plan's status closed it.
+    says that spend is known which that snapshot did not count.
     """
 
     end: int
     snapshot_id: str
     revision: int = 0
     behind: bool = False
-    by_plan: bool = False
 
 
 class PacingState(msgspec.Struct, frozen=True, array_like=True):
     """All of it for one campaign; the empty one is a campaign's before its first tick."""
 
     deviations: dict[str, DeviationLife] = {}
-    """By scope key, in the order they began."""
+    """By scope and scope_id, joined by NUL."""
     alerts: dict[str, Raised] = {}
+    """By kind, scope and scope_id."""
     proposals: dict[str, Proposal] = {}
+    """By source and target channel."""
     closing: Closing | None = None

@@ -1,27 +1,86 @@
-"""One campaign's tick: what is told about it as of T, and what is remembered for the next."""
+"""
+One campaign's tick: what is told about it as of T, and what is remembered for the next.
+
+Source: contract, rules 5, 6, 14, 15, 18 and "A snapshot as of tick T". The state of affairs decides which of five
+things a tick is:
+
+    ended       a tombstone ended the plan: what is open resolves, nothing else is told
+    first       nothing before it (`evaluate`): one snapshot as of T, and what opens at once
+    running     before the flight's end: a snapshot, deviations, proposals, signals
+    closing     the first tick at or after the flight's end, or with the plan completed or canceled: the closing
+                snapshot, as of the end or of this tick, and everything open resolves with it
+    closed      after it: a revised snapshot where spend has changed (never again once the plan is completed)
+
+Where the contract is silent:
+
+- a tick that is not complete changes no deviation, proposal or lasting signal; a closing that was not complete is
+  told as that, and what is open resolves at the next complete tick;
+- spend known at the closing but dated in [end, T] shows in a revision at the next tick;
+- a deviation's scope that the plan drops resolves with `plan_ended`, a deal whose own flight is over with
+  `flight_ended`; after it none opens;
+- a flight that is extended after its closing runs again, and is closed again at its new end;
+- at T at or after the end a first tick opens nothing, as no later one would.
+"""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import dataclasses
+from collections.abc import Iterable
+from typing import Any
 
-from worker.pacing.figures import Counted
-from worker.pacing.history import PlanHistory
-from worker.pacing.state import PacingState
+from msgspec.structs import replace
+
+from worker.pacing.amounts import time_text
+from worker.pacing.deviation import Reason, Step, live, resolved
+from worker.pacing.figures import Attribution, Counted, Totals
+from worker.pacing.history import PlanHistory, PlanVersion
+from worker.pacing.reallocation import Move, propose
+from worker.pacing.signals import Signal, cases, newly_counted, over_budget
+from worker.pacing.snapshot import Taken, snapshot_fields
+from worker.pacing.standing import NO_FIGURES, Standing, Standings
+from worker.pacing.state import Closing, DeviationLife, PacingState, Proposal, Raised
+from worker.pacing.telling import Event, Teller
 
 
-class Event(NamedTuple):
-    """
-    An event to be sent.
+class Tick:
+    """What one campaign's tick is made from; nothing of it changes. *version* is the plan version in force."""
 
-    *kind* is its type without `pacing.` (snapshot_taken, deviation_detected, deviation_resolved,
-    reallocation_recommended, alert_raised, alert_cleared); *body* has the contract's fields in its order, JSON-ready.
-    """
+    __slots__ = ("as_of", "complete", "counted", "history", "plan", "position", "state", "teller", "version")
 
-    kind: str
-    body: dict[str, Any]
+    def __init__(  # what take_tick is given
+        self,
+        history: PlanHistory,
+        version: PlanVersion,
+        state: PacingState,
+        counted: Counted,
+        as_of: int,
+        *,
+        complete: bool,
+        position: dict[str, Any] | None,
+    ) -> None:
+        self.history = history
+        self.version = version
+        self.plan = version.plan
+        self.state = state
+        self.counted = counted
+        self.as_of = as_of
+        self.complete = complete
+        self.position = position
+        self.teller = Teller(version.plan, as_of)
+
+    def standings(self, totals: Totals) -> Standings:
+        """The plan's scopes with what is spent in *totals*."""
+        return Standings(self.plan, self.history.courses(self.as_of), totals, self.counted.before)
+
+    def is_over(self) -> bool:
+        """Whether the flight has ended."""
+        return self.as_of >= self.plan.flight.end
 
 
-def take_tick(  # noqa: PLR0913  # a tick is made of these; all but three are named
+Told = tuple[list[Event], PacingState]
+
+
+def take_tick(
     history: PlanHistory,
     state: PacingState,
     counted: Counted,
@@ -30,12 +89,336 @@ def take_tick(  # noqa: PLR0913  # a tick is made of these; all but three are na
     complete: bool = True,
     first: bool = False,
     position: dict[str, Any] | None = None,
-) -> tuple[list[Event], PacingState]:
+) -> Told:
     """
-    The events of one campaign at tick *as_of*, and its state after it.
+    The events of one campaign at tick *as_of*, and its state after it: the same object where nothing changed.
 
     *complete* is False for a tick taken before the partition had read everything of it; *first* True for a tick with
-    nothing before it (`evaluate`); *position* the `ledger_position` of the snapshot. Nothing given is changed.
+    nothing before it (`evaluate`); *position* is the `ledger_position` of the snapshot. Nothing given is changed.
     """
-    del history, counted, as_of, complete, first, position
-    return [], state
+    version = history.in_force(as_of)
+    if version is None:
+        return [], state
+    tick = Tick(history, version, state, counted, as_of, complete=complete, position=position)
+    if history.ended:
+        return _ended(tick)
+    if first:
+        return _first(tick)
+    if version.plan.status in {"completed", "canceled"}:
+        return _closed(tick, state.closing, "plan_ended") if state.closing else _close_by_plan(tick)
+    return _over(tick, state.closing) if tick.is_over() else _running(tick)
+
+
+# -- the five kinds of tick ------------------------------------------------------------------------------------------
+
+
+def _ended(tick: Tick) -> Told:
+    """After a tombstone: what is open resolves, complete or not, since no later news could keep it open."""
+    if tick.state == PacingState():
+        return [], tick.state
+    standings = tick.standings(tick.counted.totals)
+    told = _resolve_all(tick, standings, tick.state.deviations, tick.as_of, None, "plan_ended")
+    return [*told, *map(tick.teller.cleared, tick.state.alerts.values())], PacingState()
+
+
+def _first(tick: Tick) -> Told:
+    """A tick with nothing before it: every threshold passed opens now, and nothing is late."""
+    plan = replace(tick.plan, thresholds=replace(tick.plan.thresholds, enter_ticks=1))
+    counted = dataclasses.replace(tick.counted, late_spend=0)
+    version = tick.version._replace(plan=plan)
+    alone = Tick(
+        tick.history, version, PacingState(), counted, tick.as_of, complete=tick.complete, position=tick.position
+    )
+    return _running(alone)
+
+
+def _running(tick: Tick) -> Told:
+    """A snapshot as of the tick, and whatever has changed since the last one."""
+    plan, counted = tick.plan, tick.counted
+    standings = tick.standings(counted.totals)
+    scopes = standings.at(tick.as_of)
+    snapshot_id = tick.teller.id("pacing.snapshot_taken")
+    proposals, recommended = _proposals(tick, scopes[1 : 1 + len(plan.channels)], snapshot_id)
+    deviations, told = _deviations(tick, standings, scopes, snapshot_id)
+    alerts, signals = _alerts(tick, scopes)
+    taken = Taken(
+        as_of=tick.as_of,
+        data_through=counted.data_through,
+        late_spend=counted.late_spend,
+        future_spend=counted.future_spend,
+        plan_version=tick.version.version,
+        revision=0,
+        final=False,
+        complete=tick.complete,
+        recommendations=[proposal.recommendation_id for proposal in proposals.values()],
+        ledger_position=tick.position,
+    )
+    snapshot = tick.teller.snapshot(snapshot_id, snapshot_fields(tick.teller.tick, plan, scopes, taken))
+    after = _state(tick.state, deviations, alerts, proposals, None)
+    return [snapshot, *told, *recommended, *signals], after
+
+
+def _over(tick: Tick, closing: Closing | None) -> Told:
+    """At or after the flight's end: closed already, as of this very end, or to be closed."""
+    if closing and closing.end == tick.plan.flight.end:
+        return _closed(tick, closing, "flight_ended")
+    return _close_flight(tick)
+
+
+def _close_flight(tick: Tick) -> Told:
+    """The closing snapshot as of the flight's end, from what is dated before it."""
+    end, counted = tick.plan.flight.end, tick.counted
+    totals = counted.before(end)
+    after_end = _spend(counted.totals) - _spend(totals)
+    closing = Closing(end, _closing_id(tick, end, 0), behind=_differ(counted.totals, totals))
+    taken = _closing_taken(tick, end, closing)._replace(
+        data_through=counted.data_through_before(end), future_spend=counted.future_spend + after_end
+    )
+    return _close(tick, closing, taken, totals, "flight_ended")
+
+
+def _close_by_plan(tick: Tick) -> Told:
+    """The closing snapshot of a plan that is completed or canceled, as of this tick."""
+    closing = Closing(tick.as_of, _closing_id(tick, tick.as_of, 0))
+    return _close(tick, closing, _closing_taken(tick, tick.as_of, closing), tick.counted.totals, "plan_ended")
+
+
+def _close(tick: Tick, closing: Closing, taken: Taken, totals: Totals, reason: Reason) -> Told:
+    """A closing snapshot from *totals*, and everything open resolves with it."""
+    standings = tick.standings(totals)
+    fields = snapshot_fields(tick.teller.tick, tick.plan, standings.at(closing.end), taken)
+    snapshot = tick.teller.snapshot(closing.snapshot_id, fields)
+    deviations, told = _end_deviations(tick, standings, closing, reason)
+    alerts, signals = _alerts_at_closing(tick)
+    return [snapshot, *told, *signals], _state(tick.state, deviations, alerts, {}, closing)
+
+
+def _closed(tick: Tick, closing: Closing, reason: Reason) -> Told:
+    """After the closing: a revised snapshot where the spend has changed, and what is still to resolve."""
+    standings = tick.standings(tick.counted.totals)
+    revised = reason == "flight_ended" and (closing.behind or _spend_changed(tick.counted))
+    events = []
+    if revised:
+        revision = closing.revision + 1
+        closing = Closing(closing.end, _closing_id(tick, closing.end, revision), revision)
+        taken = _closing_taken(tick, tick.as_of, closing)
+        fields = snapshot_fields(tick.teller.tick, tick.plan, standings.at(tick.as_of), taken)
+        events.append(tick.teller.snapshot(closing.snapshot_id, fields))
+    deviations, told = _end_deviations(tick, standings, closing, reason)
+    alerts, signals = _alerts(tick, [])
+    return [*events, *told, *signals], _state(tick.state, deviations, alerts, {}, closing)
+
+
+def _closing_id(tick: Tick, end: int, revision: int) -> str:
+    return tick.teller.id("pacing.snapshot_taken", "final", time_text(end), str(revision))
+
+
+def _closing_taken(tick: Tick, as_of: int, closing: Closing) -> Taken:
+    """What a closing or revised snapshot says of itself."""
+    counted = tick.counted
+    return Taken(
+        as_of=as_of,
+        data_through=counted.data_through,
+        late_spend=counted.late_spend,
+        future_spend=counted.future_spend,
+        plan_version=tick.version.version,
+        revision=closing.revision,
+        final=True,
+        complete=tick.complete,
+        recommendations=[],
+        ledger_position=tick.position,
+    )
+
+
+def _spend(totals: Totals) -> int:
+    return sum(figures[0] for figures in totals.values())
+
+
+def _differ(known: Totals, counted: Totals) -> bool:
+    """Whether spend is known beyond what is counted, under any attribution."""
+    return any(figures[0] != counted.get(key, NO_FIGURES)[0] for key, figures in known.items())
+
+
+def _spend_changed(counted: Counted) -> bool:
+    """Whether the spend under any attribution is another than at the last tick."""
+    changes: dict[Attribution, int] = {}
+    for _, totals in counted.new:
+        for key, figures in totals.items():
+            changes[key] = changes.get(key, 0) + figures[0]
+    return any(changes.values())
+
+
+def _state(
+    state: PacingState,
+    deviations: dict[str, DeviationLife],
+    alerts: dict[str, Raised],
+    proposals: dict[str, Proposal],
+    closing: Closing | None,
+) -> PacingState:
+    """The state after the tick, the very same where nothing has changed: then there is nothing to store."""
+    after = PacingState(deviations, alerts, proposals, closing)
+    return state if after == state else after
+
+
+# -- deviations ------------------------------------------------------------------------------------------------------
+
+Deviations = dict[str, DeviationLife]
+
+
+def _deviations(
+    tick: Tick, standings: Standings, scopes: list[Standing], snapshot_id: str
+) -> tuple[Deviations, list[Event]]:
+    """The deviations after the tick, each compared with what was expected when the feed ended."""
+    before, tell = tick.state.deviations, tick.teller.deviation
+    if not tick.complete:
+        return before, []
+    lag = tick.plan.thresholds.feed_lag
+    after: Deviations = {}
+    events: list[Event] = []
+    for standing in standings.at(tick.as_of - lag) if lag else scopes:
+        key = _key(standing.scope, standing.scope_id)
+        life, steps = _live(tick, before.get(key), standing)
+        if life is not None:
+            after[key] = life
+        events += [tell(step, standing, snapshot_id) for step in steps]
+    planned = {_key(standing.scope, standing.scope_id) for standing in scopes} if before else ()
+    dropped = {key: life for key, life in before.items() if key not in planned}
+    return after, [*events, *_resolve_all(tick, standings, dropped, tick.as_of, snapshot_id, "plan_ended")]
+
+
+def _live(tick: Tick, life: DeviationLife | None, standing: Standing) -> tuple[DeviationLife | None, tuple[Step, ...]]:
+    """One scope's tick; a deal whose own flight is over deviates no more."""
+    if tick.as_of >= standing.flight.end:
+        return None, resolved(life, "flight_ended")
+    return live(
+        life,
+        standing.deviation,
+        tick.plan.thresholds,
+        may_open=_may_open(tick, standing),
+        new_id=lambda: tick.teller.id("deviation", standing.scope, standing.scope_id),
+    )
+
+
+def _may_open(tick: Tick, standing: Standing) -> bool:
+    """Whether a deviation of the scope may open or escalate: active, in its flight, past its grace, enough expected."""
+    thresholds, (num, den) = tick.plan.thresholds, standing.expected
+    return (
+        tick.plan.status == "active"
+        and tick.as_of < tick.plan.flight.end
+        and tick.as_of >= standing.flight.start + thresholds.grace
+        and num >= thresholds.min_expected * den
+    )
+
+
+def _end_deviations(
+    tick: Tick, standings: Standings, closing: Closing, reason: Reason
+) -> tuple[Deviations, list[Event]]:
+    """Every deviation resolved with the flight or the plan, once that can be told from all of the input."""
+    if not tick.complete:
+        return tick.state.deviations, []
+    told = _resolve_all(tick, standings, tick.state.deviations, closing.end, closing.snapshot_id, reason)
+    return {}, told
+
+
+def _resolve_all(
+    tick: Tick, standings: Standings, lives: Deviations, as_of: int, snapshot_id: str | None, reason: Reason
+) -> list[Event]:
+    """The resolutions of what is open among *lives*, with the figures as of *as_of*."""
+    if not any(life.alert_id for life in lives.values()):
+        return []
+    planned = {
+        _key(standing.scope, standing.scope_id): standing
+        for standing in standings.at(as_of - tick.plan.thresholds.feed_lag)
+    }
+    return [
+        tick.teller.deviation(step, planned.get(key) or standings.unplanned(*key.split("\0")), snapshot_id)
+        for key, life in lives.items()
+        for step in resolved(life, reason)
+    ]
+
+
+def _key(scope: str, scope_id: str) -> str:
+    """A scope's key in the state; no id holds a NUL."""
+    return f"{scope}\0{scope_id}"
+
+
+# -- proposals -------------------------------------------------------------------------------------------------------
+
+Proposals = dict[str, Proposal]
+
+
+def _proposals(tick: Tick, channels: list[Standing], snapshot_id: str) -> tuple[Proposals, list[Event]]:
+    """The proposals that stand after the tick; told is what is new or has changed by min_amount or more."""
+    plan, before = tick.plan, tick.state.proposals
+    if not tick.complete:
+        return before, []
+    if plan.status != "active" or plan.automation == "insight_only" or tick.is_over():
+        return {}, []
+    after: Proposals = {}
+    events: list[Event] = []
+    for move in propose(plan, channels):
+        source, target = move.source.scope_id, move.target.scope_id
+        old = before.get(key := f"{source}\0{target}")
+        after[key] = proposal = _standing_or_new(tick, old, move)
+        if proposal is not old:
+            events.append(tick.teller.recommended(move, proposal, snapshot_id, old.recommendation_id if old else None))
+    return after, events
+
+
+def _standing_or_new(tick: Tick, old: Proposal | None, move: Move) -> Proposal:
+    """The proposal as it was told, unless it is new or its amount has moved far enough."""
+    if old is not None:
+        change = abs(move.amount - old.amount)
+        if change == 0 or change < tick.plan.reallocation.min_amount:
+            return old
+    identity = tick.teller.id("pacing.reallocation_recommended", move.source.scope_id, move.target.scope_id)
+    return Proposal(identity, move.amount)
+
+
+# -- signals ---------------------------------------------------------------------------------------------------------
+
+Alerts = dict[str, Raised]
+
+
+def _alerts(tick: Tick, scopes: list[Standing]) -> tuple[Alerts, list[Event]]:
+    """The signals that are up after the tick; *scopes* are those whose budget is watched."""
+    before, now = tick.state.alerts, _news(tick)
+    if tick.complete and not tick.is_over():
+        now += _wanted(tick, over_budget(tick.plan, scopes))
+    if not (before or now):
+        return before, []
+    up = {_alert_key(signal) for signal in now}
+    over = [key for key in before if key not in up] if tick.complete else []
+    return _changed(tick, over, now)
+
+
+def _alerts_at_closing(tick: Tick) -> tuple[Alerts, list[Event]]:
+    """Every signal clears; news of a kind that was not up is still raised, or it would never be told."""
+    return _changed(tick, list(tick.state.alerts) if tick.complete else [], _news(tick))
+
+
+def _news(tick: Tick) -> list[Signal]:
+    """The signals about single updates that the plan wants to hear of."""
+    plan, counted = tick.plan, tick.counted
+    return [*_wanted(tick, newly_counted(plan, counted.new)), *_wanted(tick, cases(plan, counted.cases))]
+
+
+def _wanted(tick: Tick, signals: Iterable[Signal]) -> list[Signal]:
+    return [signal for signal in signals if signal.kind not in tick.plan.silenced]
+
+
+def _changed(tick: Tick, over: list[str], now: list[Signal]) -> tuple[Alerts, list[Event]]:
+    """The alerts without those that are *over*, with those of *now* that were not up before."""
+    before = tick.state.alerts
+    after = {key: alert for key, alert in before.items() if key not in over}
+    events = [tick.teller.cleared(before[key]) for key in over]
+    for signal in now:
+        if (key := _alert_key(signal)) not in before:
+            identity = tick.teller.id("alert", signal.kind, signal.scope, signal.scope_id)
+            after[key] = Raised(identity, signal.kind, signal.scope, signal.scope_id, signal.level)
+            events.append(tick.teller.raised(signal, after[key]))
+    return after, events
+
+
+def _alert_key(signal: Signal) -> str:
+    return f"{signal.kind}\0{signal.scope}\0{signal.scope_id}"

@@ -1,0 +1,103 @@
+"""
+Reallocation to date: money proposed from channels behind their plan to channels ahead of it.
+
+The law of this file: **money is conserved**. What a source gives a target receives, both gaps are drawn down, no
+source goes below what it has spent or its minimum, and all of a snapshot's proposals stay under the cap. Gaps are
+exact rationals; a proposed amount is rounded down to the currency's minor unit.
+
+Source: contract, rule 18; field definition 21. Where it is silent: after each draw the targets are ordered by the gap
+that is left; a proposal is as small as it is once rounded, so one rounded below `min_amount` is dropped, and so is one
+of nothing; what is dropped draws nothing down. Grace and `min_expected` hold back deviations, not proposals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from schemas.fields import NANOS
+from worker.pacing.amounts import currency_of
+from worker.pacing.deviation import beyond
+from worker.pacing.plan import Channel, Plan
+from worker.pacing.standing import Standing
+
+
+class Move(NamedTuple):
+    """Nanos proposed from one channel to another."""
+
+    source: Standing
+    target: Standing
+    amount: int
+
+
+class _Gap:
+    """What is left of a channel's gap, as left / den nanos."""
+
+    __slots__ = ("den", "left", "standing")
+
+    def __init__(self, standing: Standing, left: int, den: int) -> None:
+        self.standing = standing
+        self.left = left
+        self.den = den
+
+    def draw(self, nanos: int) -> None:
+        self.left -= nanos * self.den
+
+
+def propose(plan: Plan, channels: Sequence[Standing]) -> list[Move]:
+    """The moves that rule 18 proposes between the plan's *channels*, given in its order."""
+    sources = [
+        gap
+        for channel, standing in zip(plan.channels, channels, strict=True)
+        if (gap := _giving(plan, channel, standing))
+    ]
+    if not sources:
+        return []
+    targets = [gap for standing in channels if (gap := _needing(plan, standing))]
+    return list(_moves(plan, sources, targets))
+
+
+def _giving(plan: Plan, channel: Channel, standing: Standing) -> _Gap | None:
+    """A channel below -underpacing_warning_pct and what it can give: its gap, less what it must keep."""
+    gap = standing.deviation.gap
+    if gap >= 0 or not beyond(standing.deviation, plan.thresholds.underpacing_warning_pct):
+        return None
+    den = standing.expected[1]
+    free = channel.allocated_budget - max(standing.figures[0], channel.min_budget)
+    give = min(-gap, free * den)
+    return _Gap(standing, give, den) if give > 0 else None
+
+
+def _needing(plan: Plan, standing: Standing) -> _Gap | None:
+    """A channel above +overpacing_warning_pct and what it is ahead by."""
+    gap = standing.deviation.gap
+    if gap <= 0 or not beyond(standing.deviation, plan.thresholds.overpacing_warning_pct):
+        return None
+    return _Gap(standing, gap, standing.expected[1])
+
+
+def _moves(plan: Plan, sources: list[_Gap], targets: list[_Gap]) -> Iterator[Move]:
+    """Each source in turn gives to the targets in turn, largest first, until the cap is reached."""
+    cap, minor_unit = _cap(plan), currency_of(plan.minor_digits).minor_unit
+    for source in _largest_first(sources):
+        for target in _largest_first(targets):
+            amount = min(source.left // source.den, target.left // target.den, cap) // minor_unit * minor_unit
+            if amount < max(plan.reallocation.min_amount, 1):
+                continue
+            cap -= amount
+            source.draw(amount)
+            target.draw(amount)
+            yield Move(source.standing, target.standing, amount)
+
+
+def _cap(plan: Plan) -> int:
+    """Whole nanos of max_pct of the budget."""
+    return plan.total_budget * plan.reallocation.max_pct // (100 * NANOS)
+
+
+def _largest_first(gaps: list[_Gap]) -> list[_Gap]:
+    """By what is left, largest first, then by name; brought to one denominator to be compared exactly."""
+    common = 1
+    for gap in gaps:
+        common *= gap.den
+    return sorted(gaps, key=lambda gap: (-gap.left * (common // gap.den), gap.standing.scope_id))

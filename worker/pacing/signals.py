@@ -1,0 +1,147 @@
+"""
+Signals: what is worth telling besides deviations.
+
+`over_budget` lasts while a scope has spent more than its budget. The others are about single updates: each is raised
+on new cases and cleared at the first tick without one. Source: contract, rule 9 and Events out; field definitions 6,
+7 and 15. What the contract leaves open:
+
+- over_budget is told of every scope that has a budget, since a channel's is money promised as the campaign's is;
+- spend_outside_flight is told of the campaign and of a deal that has a flight of its own, for spend that is not 0;
+- unplanned_channel is told of each such channel, for any figure that is not 0;
+- a signal about single updates is raised on a tick that is not complete, and after the flight, too: the case is a
+  fact, and would otherwise never be told. None is cleared on a tick that is not complete;
+- levels: over_budget and currency_mismatch, where money is gone or missing, are critical, the others warnings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from operator import add
+from typing import Any, Final, NamedTuple
+
+from schemas.fields import format_money, minor_digits
+from worker.pacing.amounts import currency_of, time_text
+from worker.pacing.figures import Case, Figures, Totals
+from worker.pacing.plan import Flight, Plan
+from worker.pacing.standing import NO_FIGURES, Standing
+from worker.pacing.state import Level
+
+OVER_BUDGET: Final = "over_budget"
+
+_CASE_WORDS: Final = {
+    "conflicting_update": "came again under a known id with another body; the first stands",
+    "unmatched_correction": "corrected an update that never came; it counts nothing",
+    "currency_mismatch": "came before the plan in another currency; it stays out of the totals",
+}
+_CRITICAL: Final = (OVER_BUDGET, "currency_mismatch")
+
+
+class Signal(NamedTuple):
+    """A signal as of one tick, whether it is already up or not."""
+
+    kind: str
+    scope: str
+    scope_id: str
+    message: str
+    evidence: dict[str, Any]
+
+    @property
+    def level(self) -> Level:
+        """How bad it is, by its kind."""
+        return "critical" if self.kind in _CRITICAL else "warning"
+
+
+def over_budget(plan: Plan, standings: Sequence[Standing]) -> Iterator[Signal]:
+    """Every scope that has spent strictly more than its budget."""
+    for standing in standings:
+        spend = standing.figures[0]
+        if spend > standing.budget:
+            yield _over_budget(plan, standing, spend)
+
+
+def _over_budget(plan: Plan, standing: Standing, spend: int) -> Signal:
+    print_ = currency_of(plan.minor_digits).carried
+    over = print_(spend - standing.budget)
+    evidence = {"spend": print_(spend), "budget": print_(standing.budget), "over_by": over}
+    name = scope_name(standing.scope, standing.scope_id)
+    message = f"{name} has spent {evidence['spend']} {plan.currency}, {over} more than its budget {evidence['budget']}."
+    return Signal(OVER_BUDGET, standing.scope, standing.scope_id, message, evidence)
+
+
+def scope_name(scope: str, scope_id: str) -> str:
+    """How a sentence begins that is about a scope."""
+    return f"{scope.capitalize()} {scope_id}"
+
+
+def cases(plan: Plan, counts: dict[str, Case]) -> Iterator[Signal]:
+    """The cases the ledger counted since the last tick, each kind of the whole campaign."""
+    for kind, case in sorted(counts.items()):
+        amounts = _amounts(case.amount or {})
+        evidence: dict[str, Any] = {"count": case.count, "amounts": dict(amounts)}
+        words = f"{case.count} of its updates {_CASE_WORDS[kind]}"
+        told = "".join(f", {amount} {currency}" for currency, amount in amounts)
+        message = f"{scope_name('campaign', plan.campaign_id)}: {words}{told}."
+        yield Signal(kind, "campaign", plan.campaign_id, message, evidence)
+
+
+def _amounts(amount: dict[str, int]) -> list[tuple[str, str]]:
+    """Each currency with its amount, printed as money of that currency."""
+    digits = {currency: minor_digits(currency) for currency in amount}
+    return [(currency, format_money(amount[currency], digits[currency] or 0)) for currency in sorted(amount)]
+
+
+def newly_counted(plan: Plan, new: Sequence[tuple[int, Totals]]) -> Iterator[Signal]:
+    """What is odd about what was counted since the last tick: dated outside a flight, or of no planned channel."""
+    for scope, scope_id, flight, deal_id in _flights(plan):
+        spent = [figures[0] for cell in new for figures in _outside(flight, cell, deal_id)]
+        if any(spent):
+            yield _outside_flight(plan, scope, scope_id, flight, sum(spent))
+    for channel, figures in _unplanned(plan, new).items():
+        yield _unplanned_channel(plan, channel, figures)
+
+
+def _flights(plan: Plan) -> Iterator[tuple[str, str, Flight, str | None]]:
+    """The campaign's flight, and those of deals that have their own."""
+    yield "campaign", plan.campaign_id, plan.flight, None
+    for deal in plan.deals:
+        if deal.flight is not None:
+            yield "deal", deal.deal_id, deal.flight, deal.deal_id
+
+
+def _outside(flight: Flight, cell: tuple[int, Totals], deal_id: str | None) -> Iterator[Figures]:
+    """The figures in a cell of time outside the flight, of one deal or of all. No cell straddles a flight's edge."""
+    start, totals = cell
+    if flight.start <= start < flight.end:
+        return
+    for attribution, figures in totals.items():
+        if deal_id is None or attribution.deal_id == deal_id:
+            yield figures
+
+
+def _outside_flight(plan: Plan, scope: str, scope_id: str, flight: Flight, spent: int) -> Signal:
+    spend = currency_of(plan.minor_digits).carried(spent)
+    start, end = time_text(flight.start), time_text(flight.end)
+    message = f"{scope_name(scope, scope_id)}: {spend} {plan.currency} is dated outside its flight, {start} to {end}."
+    evidence = {"spend": spend, "flight_start": start, "flight_end": end}
+    return Signal("spend_outside_flight", scope, scope_id, message, evidence)
+
+
+def _unplanned(plan: Plan, new: Sequence[tuple[int, Totals]]) -> dict[str, Figures]:
+    """The new figures by channel that the plan does not list; none where it lists none at all."""
+    if not plan.channels:
+        return {}
+    planned = {channel.channel for channel in plan.channels}
+    homes = {deal.deal_id: deal.channel for deal in plan.deals}
+    found: dict[str, Figures] = {}
+    for _, totals in new:
+        for (channel, deal_id), figures in totals.items():
+            home = channel or homes.get(deal_id or "")
+            if home is not None and home not in planned and any(figures):
+                found[home] = list(map(add, found.get(home, NO_FIGURES), figures))
+    return found
+
+
+def _unplanned_channel(plan: Plan, channel: str, figures: Figures) -> Signal:
+    spend = currency_of(plan.minor_digits).carried(figures[0])
+    message = f"Channel {channel} is not in the plan; {spend} {plan.currency} came under it."
+    return Signal("unplanned_channel", "channel", channel, message, {"spend": spend})

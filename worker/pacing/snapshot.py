@@ -1,0 +1,165 @@
+"""
+The snapshot: every figure of a campaign at a tick, in the contract's fields and order.
+
+The law of this file: **rounded once, last**. Figures come as exact integers and ratios; each is derived from them
+alone and rounded where it is printed. What is undefined is null, never 0: before anything is expected there is no
+pacing percentage, without impressions no CPM.
+
+Source: contract, Events out and rules 10, 12 and 13; field definitions 7 and 20. What the contract leaves open: the
+planned percentage that `variance_pp` compares with is expected / total budget, so that a plan changed in flight has
+one plan, not two; without a change that is C(t). Of a closing snapshot, `future_spend` is all that is dated at or
+after the end. A rate whose denominator is not positive is null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from schemas.fields import round_half_even
+from worker.pacing.amounts import DAY, Currency, Number, currency_of, hundredths, percent, share, time_text
+from worker.pacing.expected import elapsed
+from worker.pacing.figures import BIDS, IMPRESSIONS, REQUESTS, WINS
+from worker.pacing.plan import Deal, Flight, Plan
+from worker.pacing.standing import Standing
+
+Body = dict[str, Any]
+
+_BANDS: Final = ((5, "on_pace"), (10, "drift"), (20, "mild"), (30, "strong"))
+"""Upper ends of |variance_pp|, each inside its band."""
+
+
+class Taken(NamedTuple):
+    """What a snapshot says of itself, besides the figures of its scopes. Money in nanos, times in nanoseconds."""
+
+    as_of: int
+    data_through: int | None
+    late_spend: int
+    future_spend: int
+    plan_version: int
+    revision: int
+    final: bool
+    complete: bool
+    recommendations: list[str]
+    ledger_position: dict[str, Any] | None
+
+
+def snapshot_fields(timestamp: str, plan: Plan, standings: Sequence[Standing], taken: Taken) -> Body:
+    """
+    The fields of `pacing.snapshot_taken` after the head and `snapshot_id`.
+
+    *standings* are the campaign's, its channels' and its deals', in the plan's order.
+    """
+    currency = currency_of(plan.minor_digits)
+    campaign, deals_from = standings[0], 1 + len(plan.channels)
+    budget, spend, flight = campaign.budget, campaign.figures[0], campaign.flight
+    num, den = campaign.expected
+    gap = campaign.deviation.gap
+    pacing, deviation = pacing_of(campaign)
+    return {
+        "timestamp": timestamp,
+        "total_budget": currency.carried(budget),
+        "total_spend": currency.carried(spend),
+        "expected_spend": currency.derived(num, den),
+        "pacing_pct": pacing,
+        "deviation_pct": deviation,
+        "budget_used_pct": percent(spend, budget),
+        "elapsed_pct": percent(elapsed(flight, taken.as_of), flight.end - flight.start),
+        "variance_pp": percent(gap, budget * den),
+        "band": band(gap, budget * den),
+        "remaining_budget": currency.carried(budget - spend),
+        "required_daily_spend": _required_daily_spend(budget - spend, flight, taken.as_of, currency),
+        "projected_spend": None,
+        "projection_method": None,
+        "projected_exhaustion_at": None,
+        "dark_days": None,
+        "data_through": None if taken.data_through is None else time_text(taken.data_through),
+        "late_spend": currency.carried(taken.late_spend),
+        "plan_version": taken.plan_version,
+        "revision": taken.revision,
+        "final": taken.final,
+        "complete": taken.complete,
+        "future_spend": currency.carried(taken.future_spend),
+        "period_start": time_text(flight.start),
+        "period_end": time_text(flight.end),
+        "worst_child": worst_child(standings[1:]),
+        "channel_snapshots": [_channel(child, currency) for child in standings[1:deals_from]],
+        "deal_snapshots": [
+            _deal(deal, child, currency) for deal, child in zip(plan.deals, standings[deals_from:], strict=True)
+        ],
+        "recommendations": taken.recommendations,
+        "ledger_position": taken.ledger_position,
+    }
+
+
+def pacing_of(standing: Standing) -> tuple[Number | None, Number | None]:
+    """pacing_pct = spend / expected x 100, and deviation_pct, 100 less; both null where nothing is expected."""
+    num, den = standing.expected
+    if num == 0:
+        return None, None
+    pacing = round_half_even(standing.figures[0] * den * 10_000, num)
+    return hundredths(pacing), hundredths(pacing - 10_000)
+
+
+def band(gap: int, whole: int) -> str:
+    """
+    The band of |gap / whole| in percentage points; its ends belong to it.
+
+    >>> band(5, 100), band(-5, 99), band(31, 100)
+    ('on_pace', 'drift', 'sharp')
+    """
+    size = abs(gap) * 100
+    for most, name in _BANDS:
+        if size <= most * whole:
+            return name
+    return "sharp"
+
+
+def _required_daily_spend(remaining: int, flight: Flight, as_of: int, currency: Currency) -> str | None:
+    """What is left of the budget over what is left of the flight, a day of 24 h; null when no time is left."""
+    left = flight.end - max(as_of, flight.start)
+    return currency.derived(max(0, remaining) * DAY, left) if left > 0 else None
+
+
+def worst_child(children: Sequence[Standing]) -> Body | None:
+    """The channel or deal with the largest |deviation|, compared exactly, then the first name; null without one."""
+    worst: Standing | None = None
+    for child in children:
+        if child.deviation.base and (worst is None or _is_worse(child, worst)):
+            worst = child
+    if worst is None:
+        return None
+    return {"scope": worst.scope, "scope_id": worst.scope_id, "deviation_pct": pacing_of(worst)[1]}
+
+
+def _is_worse(child: Standing, worst: Standing) -> bool:
+    this = abs(child.deviation.gap) * worst.deviation.base
+    other = abs(worst.deviation.gap) * child.deviation.base
+    return this > other or (this == other and child.scope_id < worst.scope_id)
+
+
+def _channel(standing: Standing, currency: Currency) -> Body:
+    return {"channel": standing.scope_id, **_child(standing, currency)}
+
+
+def _deal(deal: Deal, standing: Standing, currency: Currency) -> Body:
+    figures = standing.figures
+    head = {"deal_id": deal.deal_id, "channel": deal.channel}
+    return {**head, **_child(standing, currency), "win_rate": share(figures[WINS], figures[BIDS])}
+
+
+def _child(standing: Standing, currency: Currency) -> Body:
+    """What a channel's and a deal's snapshot have in common."""
+    figures = standing.figures
+    spend, impressions = figures[0], figures[IMPRESSIONS]
+    pacing, deviation = pacing_of(standing)
+    return {
+        "allocated_budget": currency.carried(standing.budget),
+        "spend": currency.carried(spend),
+        "expected_spend": currency.derived(*standing.expected),
+        "pacing_pct": pacing,
+        "deviation_pct": deviation,
+        "impressions": impressions,
+        "effective_cpm": currency.derived(spend * 1000, impressions) if impressions > 0 else None,
+        "fill_rate": share(impressions, figures[REQUESTS]),
+    }
