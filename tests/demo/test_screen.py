@@ -102,6 +102,7 @@ def test_lines_tell_each_happening_and_now_and_then_how_everybody_stands(capsys:
 
 def test_a_summary_says_how_much_was_seen_and_one_example_of_each(capsys: pytest.CaptureFixture[str]) -> None:
     summary = Summary()
+    capsys.readouterr()
     summary.update(ROWS, [OPENED, OPENED._replace(text="another"), SAID], SEEN)
     assert capsys.readouterr().out == ""
     summary.close()

@@ -144,6 +144,7 @@ class Month:
         self._screen = screen
         self._said: list[Happening] = []
         self._seen = Seen()
+        self._is_full = False
         self._over_at = player.feed.ends_at + AFTERWARDS_SECONDS * NANOS
 
     async def watch(self, dsn: str) -> End:
@@ -187,7 +188,7 @@ class Month:
         """Show what PostgreSQL says by now, and what the feed did meanwhile, in the order it happened."""
         reading = await readback.read()
         happenings = sorted([*self._said, *reading.happenings], key=lambda happening: happening.at)
-        self._said, self._seen = [], reading.seen
+        self._said, self._seen, self._is_full = [], reading.seen, self._player.broker.has_dropped()
         self._screen.update(reading.rows, happenings, reading.seen)
 
     def _end(self) -> End | None:
@@ -198,6 +199,6 @@ class Month:
             End.SEEN: self._stage.deadline is not None and not self._seen.missing(len(NAMES)),
             End.NOT_SEEN: self._stage.deadline is not None and time.monotonic() > self._stage.deadline,
             End.OVER: time.time_ns() > self._over_at,
-            End.FULL: self._player.broker.has_dropped(),
+            End.FULL: self._is_full,
         }
         return next((end for end, holds in reasons.items() if holds), None)

@@ -131,6 +131,7 @@ class Summary:
     """For a bounded demo: says nothing until the end, and then what it saw, in a few lines."""
 
     def __init__(self) -> None:
+        _print("the worker starts; this ends when everything was seen ...")
         self._seen: Seen | None = None
         self._examples: dict[str, Happening] = {}
 
