@@ -17,6 +17,8 @@ import gc
 import logging
 import signal
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import faust
@@ -30,16 +32,26 @@ from worker.events import EventWriter
 from worker.exits import Exit, Watchdog, leave, or_leave
 from worker.lag import LagWatch
 from worker.ledger import Ledger, LedgerLimits
+from worker.logs import configure as configure_logs
 from worker.metrics import Metrics
-from worker.ownership import Ownership
+from worker.ownership import Ownership, cancelled
 from worker.partition import Outbox, Partition
 from worker.restore import Changelog
 from worker.saver import Saver
+from worker.sink.sink import Sink
+from worker.sink.thread import SinkThread
 from worker.tick import Schedule, Ticks
-from worker.topics import input_topics, ledger_topic, output_topics
+from worker.topics import (
+    BrokerUnavailableError,
+    broker_admin,
+    check_topics,
+    input_topics,
+    ledger_topic,
+    output_topics,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
     from worker.lane import Take
     from worker.settings import Settings
@@ -65,6 +77,8 @@ class Worker(NamedTuple):
 
 class PacingApp(faust.App):
     """Faust's app, which keeps nothing on disk."""
+
+    mundane_level = "debug"
 
     async def on_first_start(self) -> None:
         """Upstream makes directories for tables; the ledger's home is its changelog."""
@@ -235,33 +249,64 @@ def credentials(settings: Settings) -> faust.SASLCredentials | faust.SSLCredenti
 
 def run(settings: Settings) -> int:
     """Run the worker until SIGTERM or Ctrl-C; the exit code (`worker.exits`)."""
+    configure_logs(settings)
     gc.set_threshold(*GC_THRESHOLDS)
     return asyncio.run(serve(create_app(settings)))
 
 
 async def serve(worker: Worker) -> int:
-    """Start everything, wait for the end, stop everything."""
+    """Look at the topics, start everything, wait for the end, stop everything."""
     worker.watchdog.start()
-    worker.ownership.consumer = worker.app.consumer
     stop = stop_signal()
-    checks = web.HealthChecks(worker.ownership, worker.settings, None)
-    site = await web.serve(web.create_web(checks, worker.metrics), worker.settings.web_host, worker.settings.web_port)
-    starting = asyncio.create_task(or_leave(Exit.DEFECT, "starting", start(worker)))
-    await first_of(stop.wait(), worker.app.wait())
-    if worker.app.crashed:
-        leave(Exit.DEFECT, f"Faust crashed: {worker.app.crash_reason!r}")
-    seconds = worker.settings.stop_timeout_seconds
-    with worker.watchdog.limit("stop", seconds, Exit.STOP_STALLED, f"the stop took longer than {seconds:g} s"):
-        starting.cancel()
-        await worker.app.stop()
-        await site.cleanup()
+    await look_at_topics(worker.settings)
+    async with watched(worker):
+        starting = asyncio.create_task(or_leave(Exit.DEFECT, "the worker could not start", start(worker)))
+        await first_of(stop.wait(), worker.app.wait())
+        if worker.app.crashed:
+            leave(Exit.DEFECT, f"Faust crashed: {worker.app.crash_reason!r}")
+        seconds = worker.settings.stop_timeout_seconds
+        with worker.watchdog.limit("stop", seconds, Exit.STOP_STALLED, f"the stop took longer than {seconds:g} s"):
+            await cancelled(starting)
+            await worker.app.stop()
+    log.info("stopped")
     return int(Exit.STOPPED)
 
 
 async def start(worker: Worker) -> None:
-    """Start the app, then look at its progress for ever."""
+    """Start the app, then look at its lag for ever."""
+    worker.ownership.consumer = worker.app.consumer
     await worker.app.start()
     await worker.lag_watch.run()
+
+
+async def look_at_topics(settings: Settings) -> None:
+    """End the process if the topics are not as declared where that matters; warn where it may matter."""
+    try:
+        async with broker_admin(settings) as admin:
+            differences = await check_topics(admin, settings)
+    except BrokerUnavailableError as error:
+        leave(Exit.INPUT_STALLED, str(error))
+    for difference in differences:
+        log.warning("%s", difference)
+    fatal = [str(difference) for difference in differences if difference.fatal]
+    if fatal:
+        leave(Exit.MISCONFIGURED, f"topics are not as they must be (see `pacing topics apply`): {'; '.join(fatal)}")
+
+
+@asynccontextmanager
+async def watched(worker: Worker) -> AsyncIterator[None]:
+    """What goes on beside the worker: its pages, and the sink where a database is set."""
+    settings = worker.settings
+    sink = SinkThread(lambda: Sink(settings, worker.metrics)) if settings.postgres_dsn.get_secret_value() else None
+    checks = web.HealthChecks(worker.ownership, settings, sink.status if sink is not None else None)
+    pages = await web.serve(web.create_web(checks, worker.metrics), settings.web_host, settings.web_port)
+    log.info("health and metrics on %s", ", ".join(f"{host}:{port}" for host, port, *_ in pages.addresses))
+    if sink is not None:
+        sink.start()
+    yield
+    if sink is not None:
+        await asyncio.to_thread(sink.stop)
+    await pages.cleanup()
 
 
 def stop_signal() -> asyncio.Event:

@@ -177,6 +177,7 @@ def install() -> None:
 class LaneThread(driver.AIOKafkaConsumerThread):
     """The thread that owns the aiokafka consumer. *epochs* counts the seeks of each partition."""
 
+    mundane_level = "debug"
     epochs: Counter[TP]
 
     def __post_init__(self) -> None:
@@ -290,6 +291,7 @@ class _NeverRead(defaultdict[TP, int | None]):
 class LaneConsumer(driver.Consumer):
     """Faust's consumer with positions from the ledger in place of the group's committed offsets."""
 
+    mundane_level = "debug"
     lane_owner: Owner
     _thread: LaneThread
 

@@ -276,7 +276,8 @@ class Ownership:
 
     async def _let_in(self, held: Held) -> None:
         """Open a partition: in any order with Faust's own resuming, so everything is done here."""
-        collect_and_freeze()
+        if not self._opening:
+            collect_and_freeze()
         held.open()
         await self.consumer.let_in(self.inputs(held.partition.number))
 
