@@ -208,7 +208,7 @@ class Broker:
     def _format(self) -> None:
         """Write the cluster id into the data directory, which Kafka refuses to start without."""
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        arguments = ["format", "--cluster-id", cluster_id, "--config", str(self._properties)]
+        arguments = ["format", f"--cluster-id={cluster_id}", "--config", str(self._properties)]
         with self.log_path.open("ab") as log:
             code = self._spawn("kafka.tools.StorageTool", *arguments, log=log).wait(START_DEADLINE_SECONDS)
         if code != 0:
