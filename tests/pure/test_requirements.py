@@ -1,0 +1,71 @@
+"""The locked requirements: hashed, without the place they were found at, and in step with pyproject.toml."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+
+# Which file locks what of pyproject.toml.
+LOCKED = {
+    "requirements.txt": [*PROJECT["dependencies"], *EXTRAS["demo"], *EXTRAS["build"]],
+    "requirements-dev.txt": [*PROJECT["dependencies"], *EXTRAS["demo"], *EXTRAS["build"], *EXTRAS["dev"]],
+    "deploy/requirements.txt": PROJECT["dependencies"],
+}
+
+
+class Pin(NamedTuple):
+    """One locked release."""
+
+    name: str
+    version: Version
+    hashes: int
+
+
+def pins(path: str) -> list[Pin]:
+    """The releases that a file locks; a package may have one for each range of Python versions."""
+    text = (ROOT / path).read_text(encoding="utf-8").replace("\\\n", " ")
+    found = []
+    for line in text.splitlines():
+        fitting = re.match(r"([A-Za-z0-9._-]+)==(\S+)", line)
+        assert fitting is not None, f"{path}: not a pinned release: {line}"
+        found.append(Pin(canonicalize_name(fitting[1]), Version(fitting[2]), line.count("--hash=sha256:")))
+    return found
+
+
+@pytest.mark.parametrize("path", LOCKED)
+def test_every_release_has_hashes(path: str) -> None:
+    assert pins(path)
+    assert all(pin.hashes > 0 for pin in pins(path))
+
+
+@pytest.mark.parametrize("path", LOCKED)
+def test_no_file_says_where_releases_are_found(path: str) -> None:
+    text = (ROOT / path).read_text(encoding="utf-8")
+    assert not re.search(r"://|--(extra-)?index-url|--find-links|--trusted-host", text)
+
+
+@pytest.mark.parametrize("path", LOCKED)
+def test_what_pyproject_asks_for_is_locked_in_a_version_that_it_allows(path: str) -> None:
+    locked = pins(path)
+    for text in LOCKED[path]:
+        asked = Requirement(text)
+        versions = [pin.version for pin in locked if pin.name == canonicalize_name(asked.name)]
+        assert versions, f"{path} lacks {asked.name}: make lock"
+        assert all(version in asked.specifier for version in versions), f"{path}: {asked.name} {versions}: make lock"
+
+
+def test_what_is_tested_is_what_is_shipped() -> None:
+    tested = {(pin.name, pin.version) for pin in pins("requirements-dev.txt")}
+    for path in ("requirements.txt", "deploy/requirements.txt"):
+        assert {(pin.name, pin.version) for pin in pins(path)} <= tested
