@@ -225,11 +225,10 @@ class Sink:
             check_crcs=not self._settings.embedded_broker,
         )
         consumer.subscribe(list(self._kinds), listener=_Revocations(self._give_up))
-        try:
+        async with contextlib.AsyncExitStack() as undo:
+            undo.push_async_callback(consumer.stop)
             await consumer.start()
-        except BaseException:
-            await consumer.stop()
-            raise
+            undo.pop_all()
         return consumer
 
     def _give_up(self, places: Iterable[Place]) -> None:

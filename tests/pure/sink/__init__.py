@@ -1,0 +1,1 @@
+"""The parts of the sink that need neither Kafka nor PostgreSQL."""
