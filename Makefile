@@ -63,7 +63,7 @@ mutants: $(VENV)/.dev ## change thresholds, reallocation and the deviations' lif
 kafka: $(VENV)/.dev ## run a real Kafka by hand until Ctrl-C
 	@$(BIN)/python -m tests.kafka.broker
 
-schemas: $(VENV)/.runtime ## generate JSON Schema and AsyncAPI from the models
+schemas: $(VENV)/.dev ## generate JSON Schema and AsyncAPI from the models
 	$(BIN)/python -m schemas.generate
 
 lock: $(VENV)/.dev ## resolve the requirements anew (UPGRADE=1: to the newest versions)
