@@ -87,9 +87,9 @@ class PlanHistory:
     def _bent(self, at: int) -> Courses:
         """The courses under versions[at]: those before it, bent by each version since that was ever in force."""
         courses = self.roots or _first_courses(self.versions[0].plan)
-        for version, successor in zip(self.versions[1 : at + 1], [*self.versions[2 : at + 1], None], strict=True):
-            if successor is None or successor.counts_from != version.counts_from:
-                courses = _bend(courses, version)
+        was_in_force = {version.counts_from: version for version in self.versions[1 : at + 1]}
+        for version in was_in_force.values():
+            courses = _bend(courses, version)
         return courses
 
     def with_version(self, plan: Plan, counts_from: int) -> PlanHistory:

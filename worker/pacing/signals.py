@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple
 
 from schemas.fields import format_money, minor_digits
 from worker.pacing.amounts import currency_of, time_text
-from worker.pacing.figures import Case, Figures, Totals
+from worker.pacing.figures import Attribution, Case, Figures, Totals
 from worker.pacing.plan import Flight, Plan
 from worker.pacing.standing import NO_FIGURES, Standing
 from worker.pacing.state import Level
@@ -92,30 +92,32 @@ def _amounts(amount: dict[str, int]) -> list[tuple[str, str]]:
 
 def newly_counted(plan: Plan, new: Sequence[tuple[int, Totals]]) -> Iterator[Signal]:
     """What is odd about what was counted since the last tick: dated outside a flight, or of no planned channel."""
-    for scope, scope_id, flight, deal_id in _flights(plan):
-        spent = [figures[0] for cell in new for figures in _outside(flight, cell, deal_id)]
-        if any(spent):
-            yield _outside_flight(plan, scope, scope_id, flight, sum(spent))
+    for scope, scope_id, flight in _flights(plan):
+        spent = _spent_outside(flight, new, scope_id if scope == "deal" else None)
+        if any(spent.values()):
+            yield _outside_flight(plan, scope, scope_id, flight, sum(spent.values()))
     for channel, figures in _unplanned(plan, new).items():
-        yield _unplanned_channel(plan, channel, figures)
+        if any(figures):
+            yield _unplanned_channel(plan, channel, figures)
 
 
-def _flights(plan: Plan) -> Iterator[tuple[str, str, Flight, str | None]]:
+def _flights(plan: Plan) -> Iterator[tuple[str, str, Flight]]:
     """The campaign's flight, and those of deals that have their own."""
-    yield "campaign", plan.campaign_id, plan.flight, None
+    yield "campaign", plan.campaign_id, plan.flight
     for deal in plan.deals:
         if deal.flight is not None:
-            yield "deal", deal.deal_id, deal.flight, deal.deal_id
+            yield "deal", deal.deal_id, deal.flight
 
 
-def _outside(flight: Flight, cell: tuple[int, Totals], deal_id: str | None) -> Iterator[Figures]:
-    """The figures in a cell of time outside the flight, of one deal or of all. No cell straddles a flight's edge."""
-    start, totals = cell
-    if flight.start <= start < flight.end:
-        return
-    for attribution, figures in totals.items():
-        if deal_id is None or attribution.deal_id == deal_id:
-            yield figures
+def _spent_outside(flight: Flight, new: Sequence[tuple[int, Totals]], deal_id: str | None) -> dict[Attribution, int]:
+    """The new spend outside the flight, of one deal or of all, by attribution. No cell straddles a flight's edge."""
+    spent: dict[Attribution, int] = {}
+    for start, totals in new:
+        if not flight.start <= start < flight.end:
+            for attribution, figures in totals.items():
+                if deal_id is None or attribution.deal_id == deal_id:
+                    spent[attribution] = spent.get(attribution, 0) + figures[0]
+    return spent
 
 
 def _outside_flight(plan: Plan, scope: str, scope_id: str, flight: Flight, spent: int) -> Signal:
@@ -136,7 +138,7 @@ def _unplanned(plan: Plan, new: Sequence[tuple[int, Totals]]) -> dict[str, Figur
     for _, totals in new:
         for (channel, deal_id), figures in totals.items():
             home = channel or homes.get(deal_id or "")
-            if home is not None and home not in planned and any(figures):
+            if home is not None and home not in planned:
                 found[home] = list(map(add, found.get(home, NO_FIGURES), figures))
     return found
 

@@ -1,0 +1,979 @@
+"""
+The oracle: what the worker must tell, worked out again from the raw messages with fractions.
+
+It shares no code with the product. It takes plans and spend updates as the plain dicts that JSON gives (numbers read
+with `parse_float=Decimal` where they matter), keeps every update it was ever given, and at each tick recomputes
+everything from the whole of them: which are accepted, what counts when, what was expected, which deviations are open.
+So it is slow, and as close to the contract's sentences as code gets.
+
+    oracle = Oracle("summer-26")
+    oracle.plan({...}, counts_from=None)          # a version; None: the first one
+    oracle.feed({...}, {...})                     # updates, in the order of their offsets
+    events = oracle.tick("2026-07-02T00:00:00Z")  # [(kind, figures), ...]
+
+An event's figures are its body without what is not a figure: ids, sentences, the position. `figures_of(body)` takes
+the same from an event of the product, so that the two compare with `==`.
+
+Rules in brackets are the contract's.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+Json = dict[str, Any]
+Told = tuple[str, Json]
+
+ZERO = Fraction(0)
+DAY = Fraction(86_400)
+FIGURES = ("spend", "impressions", "clicks", "conversions", "bids", "wins", "requests", "conversion_value")
+NOT_FIGURES = {
+    "event_id", "event_type", "snapshot_id", "alert_id", "recommendation_id", "supersedes", "recommendations",
+    "message", "ledger_position",
+}  # fmt: skip
+DECIMALS = {"JPY": 0, "KWD": 3, "BHD": 3}
+
+Totals = dict[tuple[str | None, str | None], dict[str, Fraction]]
+
+
+def figures_of(body: Json) -> Json:
+    """The figures in an event of the product: what the oracle can know of it."""
+    figures = {name: value for name, value in body.items() if name not in NOT_FIGURES}
+    if body["event_type"] == "pacing.reallocation_recommended":
+        del figures["reason"]
+        figures["superseded"] = body["supersedes"] is not None
+    if body["event_type"] == "pacing.snapshot_taken":
+        figures["proposals"] = len(body["recommendations"])
+    return figures
+
+
+# -- reading ----------------------------------------------------------------------------------------------------------
+
+
+def exact(value: object) -> Fraction:
+    """A money or a number as JSON gives it."""
+    return Fraction(str(value))
+
+
+@lru_cache(maxsize=100_000)
+def instant(text: str) -> Fraction:
+    """Seconds since the epoch of an RFC 3339 time, exact to any number of decimals."""
+    match = re.fullmatch(r"(.{10})[Tt](.{8})(\.\d+)?([Zz]|[+-]\d\d:\d\d)", text)
+    assert match, text
+    day, clock, fraction, offset = match.groups()
+    whole = datetime.fromisoformat(f"{day}T{clock}{'+00:00' if offset in 'Zz' else offset}")
+    return Fraction(int(whole.timestamp())) + (Fraction("0" + fraction) if fraction else 0)
+
+
+def text_of(at: Fraction) -> str:
+    """The time in UTC, with the decimals it needs."""
+    whole = at.numerator // at.denominator
+    nanos = round((at - whole) * 10**9)
+    day = datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(seconds=whole)  # noqa: UP017  # the oracle's own way
+    return day.strftime("%Y-%m-%dT%H:%M:%S") + (f".{nanos:09d}".rstrip("0") if nanos else "") + "Z"
+
+
+@lru_cache(maxsize=10_000)
+def day_begins(day: date, zone: str) -> Fraction:
+    """The first instant at which the local calendar shows the day, or a later one; found by looking, to the second."""
+    tz = ZoneInfo(zone)
+
+    def has_begun(second: int) -> bool:
+        return datetime.fromtimestamp(second, tz).date() >= day
+
+    late = int(datetime(day.year, day.month, day.day, tzinfo=timezone.utc).timestamp()) - 16 * 3600  # noqa: UP017
+    while not has_begun(late):
+        late += 60
+    early = late - 60
+    while late - early > 1:
+        middle = (early + late) // 2
+        early, late = (early, middle) if has_begun(middle) else (middle, late)
+    return Fraction(late)
+
+
+def edge(text: str, zone: str, *, is_end: bool) -> Fraction:
+    """A flight's start or end: a date means local midnight, and as an end includes its day."""
+    if "T" in text.upper():
+        return instant(text)
+    day = date.fromisoformat(text)
+    return day_begins(day + timedelta(days=1) if is_end else day, zone)
+
+
+def get(message: Json, name: str, default: Any) -> Any:
+    """A field; null is absent."""
+    value = message.get(name)
+    return default if value is None else value
+
+
+# -- printing ---------------------------------------------------------------------------------------------------------
+
+
+def money(value: Fraction, currency: str) -> str:
+    """An amount that was fed: exact, with at least the currency's decimals."""
+    decimals = DECIMALS.get(currency, 2)
+    while (value * 10**decimals).denominator != 1:
+        decimals += 1
+    return f"{Decimal(int(value * 10**decimals)).scaleb(-decimals):.{decimals}f}"
+
+
+def derived(value: Fraction, currency: str) -> str:
+    """A derived amount, rounded half-even to the minor unit (round() of a Fraction is half-even)."""
+    decimals = DECIMALS.get(currency, 2)
+    return money(Fraction(round(value * 10**decimals), 10**decimals), currency)
+
+
+def pct(value: Fraction | None) -> float | None:
+    return None if value is None else round(value * 10_000) / 100
+
+
+def four(num: Fraction, den: Fraction) -> float | None:
+    return round(num / den * 10_000) / 10_000 if den > 0 else None
+
+
+# -- plans ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Scope:
+    """A campaign, a channel or a deal as one version of the plan has it."""
+
+    scope: str
+    scope_id: str
+    budget: Fraction
+    start: Fraction
+    end: Fraction
+    channel: str | None = None
+    minimum: Fraction = ZERO
+
+
+@dataclass(frozen=True)
+class Version:
+    """One accepted version of the plan."""
+
+    raw: Json
+    number: int
+    since: Fraction | None
+
+    def get(self, name: str, default: Any) -> Any:
+        return get(self.raw, name, default)
+
+    @property
+    def currency(self) -> str:
+        return str(self.raw["currency"])
+
+    def scopes(self) -> list[Scope]:
+        zone = self.get("timezone", "UTC")
+        start = edge(self.raw["flight_start"], zone, is_end=False)
+        end = edge(self.raw["flight_end"], zone, is_end=True)
+        scopes = [Scope("campaign", self.raw["campaign_id"], exact(self.raw["total_budget"]), start, end)]
+        for raw in self.get("channels", []):
+            minimum = exact(get(raw, "min_budget", 0))
+            budget = exact(raw["allocated_budget"])
+            scopes.append(Scope("channel", raw["channel"], budget, start, end, minimum=minimum))
+        for raw in self.get("deals", []):
+            own_start, own_end = get(raw, "flight_start", None), get(raw, "flight_end", None)
+            scopes.append(
+                Scope(
+                    "deal",
+                    raw["deal_id"],
+                    exact(raw["allocated_budget"]),
+                    start if own_start is None else edge(own_start, zone, is_end=False),
+                    end if own_end is None else edge(own_end, zone, is_end=True),
+                    get(raw, "channel", None),
+                )
+            )
+        return scopes
+
+    def scope(self, scope: str, scope_id: str) -> Scope | None:
+        return next((s for s in self.scopes() if (s.scope, s.scope_id) == (scope, scope_id)), None)
+
+    def threshold(self, name: str) -> Fraction:
+        defaults = {
+            "underpacing_warning_pct": 10, "underpacing_critical_pct": 25, "overpacing_warning_pct": 10,
+            "overpacing_critical_pct": 25, "exit_ratio": "0.8", "enter_ticks": 1, "exit_ticks": 1, "grace_days": 0,
+            "min_expected": 0, "feed_lag_minutes": 0,
+        }  # fmt: skip
+        return exact(get(self.get("thresholds", {}), name, defaults[name]))
+
+    def wants(self, kind: str) -> bool:
+        return bool(get(self.get("signals", {}), kind, True))
+
+
+# -- the ledger, by rules 7 to 9 ---------------------------------------------------------------------------------------
+
+
+def identity(update: Json) -> tuple[str, str]:
+    return update["source"], update["event_id"]
+
+
+NAMES = ("event_id", "source", "campaign_id", "channel", "deal_id", "line_item_id", "corrects", "series", "currency")
+COUNTS = ("sequence", "impressions", "clicks", "conversions", "bids", "wins", "requests")
+
+
+def meaning(update: Json) -> Json:
+    """The known fields after parsing: "1.0" and 1 are the same."""
+    parsed: Json = {name: update[name] for name in NAMES + COUNTS if update.get(name) is not None}
+    parsed["event_time"] = instant(update["event_time"])
+    parsed["kind"] = get(update, "kind", "increment")
+    for name in ("spend", "conversion_value"):
+        if update.get(name) is not None:
+            parsed[name] = exact(update[name])
+    return parsed
+
+
+@dataclass(frozen=True)
+class Fed:
+    """An update as it came; *held*: before any plan of its campaign."""
+
+    update: Json
+    held: bool
+
+
+@dataclass
+class Accepted:
+    """What of the updates is accepted, and the cases of the others."""
+
+    updates: list[Json] = field(default_factory=list)
+    conflicts: int = 0
+    foreign: list[Json] = field(default_factory=list)
+
+
+def accept(fed: Iterable[Fed], currency: str) -> Accepted:
+    """
+    Each identity once: the first stands, the same again is ignored, another body is a conflict.
+
+    Under a plan another currency is refused; what was held before it came keeps its identity and stays out.
+    """
+    seen: dict[tuple[str, str], Json] = {}
+    accepted = Accepted()
+    for one in fed:
+        parsed = meaning(one.update)
+        foreign = parsed.get("currency", currency) != currency
+        if foreign and not one.held:
+            continue
+        first = seen.setdefault(identity(parsed), parsed)
+        if first is not parsed:
+            accepted.conflicts += first != parsed
+        elif foreign:
+            accepted.foreign.append(parsed)
+        else:
+            accepted.updates.append(parsed)
+    return accepted
+
+
+def newest(report: Json) -> tuple[bool, int, Fraction, str]:
+    """Which of several reports or corrections wins: those with a sequence, the highest, the latest, the greater id."""
+    sequence = report.get("sequence")
+    return sequence is not None, sequence or 0, report["event_time"], report["event_id"]
+
+
+def by(updates: list[Json], as_of: Fraction, *, inclusive: bool = True) -> Totals:
+    """The totals by attribution of what is dated up to *as_of* (before it, if not *inclusive*)."""
+
+    def counts(update: Json) -> bool:
+        at: Fraction = update["event_time"]
+        return at <= as_of if inclusive else at < as_of
+
+    totals: Totals = {}
+    for update, name, value in (*single_figures(updates, counts), *series_figures(updates, counts)):
+        key = update.get("channel"), update.get("deal_id")
+        totals.setdefault(key, dict.fromkeys(FIGURES, ZERO))[name] += exact(value)
+    return totals
+
+
+Counts = Callable[[Json], bool]
+Figure = tuple[Json, str, Any]
+
+
+def single_figures(updates: list[Json], counts: Counts) -> Iterator[Figure]:
+    """What increments and credits count, as corrected."""
+    for update in updates:
+        if update["kind"] in ("increment", "credit") and counts(update):
+            yield from ((update, name, value) for name, value in corrected(update, updates).items())
+
+
+def series_figures(updates: list[Json], counts: Counts) -> Iterator[Figure]:
+    """What cumulative reports count: of each figure the newest report that tells it."""
+    for reports in series_of(updates):
+        for name in FIGURES:
+            told = [report for report in reports if name in report and counts(report)]
+            if told:
+                winner = max(told, key=newest)
+                yield winner, name, winner[name]
+
+
+def corrected(update: Json, updates: list[Json]) -> Json:
+    """The figures of an update with its winning correction's in their place [7]."""
+    corrections = [
+        other
+        for other in updates
+        if other["kind"] == "correction" and (other["source"], other["corrects"]) == identity(update)
+    ]
+    figures = {name: update[name] for name in FIGURES if name in update}
+    if corrections:
+        winner = max(corrections, key=newest)
+        figures |= {name: winner[name] for name in FIGURES if name in winner}
+    return figures
+
+
+def series_of(updates: list[Json]) -> list[list[Json]]:
+    """The cumulative reports by what they are a running total of [8]."""
+    series: dict[tuple[Any, ...], list[Json]] = {}
+    for update in updates:
+        if update["kind"] == "cumulative":
+            key = tuple(update.get(name) for name in ("source", "channel", "deal_id", "line_item_id", "series"))
+            series.setdefault(key, []).append(update)
+    return list(series.values())
+
+
+def figures_for(totals: Totals, version: Version, scope: str, scope_id: str) -> dict[str, Fraction]:
+    """The figures of one scope; a deal's spend without a channel counts for the deal's channel [9]."""
+    homes = {deal["deal_id"]: get(deal, "channel", None) for deal in version.get("deals", [])}
+    total = dict.fromkeys(FIGURES, ZERO)
+    for (channel, deal_id), figures in totals.items():
+        home = homes.get(deal_id) if channel is None else channel
+        if scope == "campaign" or scope_id == {"channel": home, "deal": deal_id}[scope]:
+            for name in FIGURES:
+                total[name] += figures[name]
+    return total
+
+
+# -- one campaign, tick by tick ----------------------------------------------------------------------------------------
+
+
+@dataclass
+class Judged:
+    """What one complete tick saw of a scope's deviation; *value* None where nothing was expected."""
+
+    value: Fraction | None
+    may_open: bool
+    version: Version
+
+
+@dataclass
+class Life:
+    """The ticks of one scope since it was first judged, and what is open of it."""
+
+    ticks: list[Judged] = field(default_factory=list)
+    direction: str | None = None
+    level: str = "warning"
+    since: int = 0
+    """How many ticks there were when the level was entered."""
+
+
+class Oracle:
+    """Everything known of one campaign. Times are RFC 3339 texts."""
+
+    def __init__(self, campaign_id: str) -> None:
+        self.campaign_id = campaign_id
+        self.versions: list[Version] = []
+        self.accepted = 0
+        self.ended = False
+        self.updates: list[Fed] = []
+        self.known = 0
+        """How many of the updates the last tick knew."""
+        self.taken: Fraction | None = None
+        self.lives: dict[tuple[str, str], Life] = {}
+        self.alerts: set[tuple[str, str, str]] = set()
+        self.proposals: dict[tuple[str, str], Fraction] = {}
+        self.closed: tuple[Fraction, int] | None = None
+        """The end a closing snapshot was told as of, and its revision."""
+        self.told: Totals = {}
+        """What the last closing or revised snapshot counted."""
+
+    # -- input
+    def plan(self, raw: Json, counts_from: str | None = None) -> None:
+        """A new version of the plan; after a tombstone, or as the first, it counts from ever."""
+        self.accepted += 1
+        if self.ended or not self.versions:
+            self.versions, self.ended = [Version(raw, self.accepted, None)], False
+            return
+        assert counts_from is not None
+        since = instant(counts_from)
+        at = sum(version.since is None or version.since <= since for version in self.versions)
+        self.versions.insert(at, Version(raw, self.accepted, since))
+
+    def end_plan(self) -> None:
+        """A tombstone."""
+        self.ended = True
+
+    def feed(self, *updates: Json) -> None:
+        """Updates, in the order of their offsets."""
+        self.updates += [Fed(update, held=not self.versions) for update in updates]
+
+    # -- one tick
+    def tick(self, as_of: str, *, complete: bool = True, first: bool = False) -> list[Told]:
+        """What is told at the tick, in order."""
+        taking = Taking(self, instant(as_of), complete=complete, first=first)
+        told = list(taking.events())
+        self.known, self.taken = len(self.updates), taking.at
+        head = {
+            "occurred_at": text_of(taking.at),
+            "campaign_id": self.campaign_id,
+            "account_id": taking.version.raw["account_id"],
+            "currency": taking.version.currency,
+        }
+        return [(kind, {**head, **figures}) for kind, figures in told]
+
+
+class Taking:
+    """One tick of one campaign."""
+
+    def __init__(self, oracle: Oracle, at: Fraction, *, complete: bool, first: bool) -> None:
+        self.oracle = oracle
+        self.at = at
+        self.complete = complete
+        self.first = first
+        self.chain = [
+            version
+            for version, after in zip(oracle.versions, [*oracle.versions[1:], None], strict=True)
+            if after is None or after.since != version.since
+        ]
+        in_force = [version for version in self.chain if version.since is None or version.since <= at]
+        self.chain = in_force
+        self.version = in_force[-1]
+        self.accepted = accept(oracle.updates, self.version.currency)
+        self.before = accept(oracle.updates[: oracle.known], self.version.currency)
+        self.totals = by(self.accepted.updates, at)
+        self.campaign = self.version.scopes()[0]
+        self.over = at >= self.campaign.end
+
+    def events(self) -> Iterator[Told]:
+        oracle, status = self.oracle, self.version.get("status", "active")
+        if oracle.ended:
+            yield from self.end_everything(self.totals, self.at, "plan_ended", clear=True)
+            oracle.lives, oracle.alerts, oracle.proposals, oracle.closed = {}, set(), {}, None
+        elif self.first or (not self.over and status in ("active", "paused")):
+            yield from self.running()
+        elif status in ("completed", "canceled"):
+            yield from self.completed()
+        elif oracle.closed is None or oracle.closed[0] != self.campaign.end:
+            yield from self.closing(self.campaign.end, by(self.accepted.updates, self.campaign.end, inclusive=False))
+        else:
+            yield from self.closed()
+
+    # -- expected spend [1, 3]
+    def expected(  # noqa: C901, PLR0911  # the rule with its cases, side by side
+        self, scope: str, scope_id: str, at: Fraction, depth: int | None = None
+    ) -> Fraction:
+        """The expected spend of a scope by an instant, under the version in force."""
+        depth = len(self.chain) - 1 if depth is None else depth
+        version = self.chain[depth]
+        now = version.scope(scope, scope_id)
+        if now is None:
+            return ZERO
+
+        def share(t: Fraction) -> Fraction:
+            return max(ZERO, min(Fraction(1), (t - now.start) / (now.end - now.start)))
+
+        if depth == 0:
+            return now.budget * share(at)
+        before = self.chain[depth - 1].scope(scope, scope_id)
+        if before is not None and (before.budget, before.start, before.end) == (now.budget, now.start, now.end):
+            return self.expected(scope, scope_id, at, depth - 1)
+        if before is None and now.budget == 0:
+            return ZERO
+        policy, since = version.get("budget_change_policy", "forward"), version.since
+        assert since is not None
+        if policy == "reflow":
+            return now.budget * share(at)
+        if at < since:
+            return self.expected(scope, scope_id, at, depth - 1)
+        if share(since) == 1:
+            return now.budget
+        if policy == "rebase":
+            anchor = figures_for(by(self.accepted.updates, since), self.version, scope, scope_id)["spend"]
+        else:
+            anchor = self.expected(scope, scope_id, since, depth - 1)
+        bent = anchor + (now.budget - anchor) * (share(at) - share(since)) / (1 - share(since))
+        return max(ZERO, min(now.budget, bent))
+
+    def deviation(self, scope: Scope, totals: Totals, at: Fraction) -> Fraction | None:
+        expected = self.expected(scope.scope, scope.scope_id, at)
+        spend = figures_for(totals, self.version, scope.scope, scope.scope_id)["spend"]
+        return None if expected == 0 else spend / expected - 1
+
+    # -- the kinds of tick
+    def running(self) -> Iterator[Told]:
+        oracle = self.oracle
+        proposals = list(self.proposals())
+        oracle.closed = None
+        yield self.snapshot(self.totals, self.at, revision=0, final=False)
+        yield from self.deviations()
+        yield from proposals
+        yield from self.signals(over_budget=True)
+
+    def closing(self, end: Fraction, totals: Totals) -> Iterator[Told]:
+        oracle = self.oracle
+        oracle.proposals, oracle.closed, oracle.told = {}, (end, 0), totals
+        yield self.snapshot(totals, end, revision=0, final=True)
+        yield from self.end_everything(totals, end, "flight_ended", clear=False)
+        yield from self.closing_signals()
+
+    def completed(self) -> Iterator[Told]:
+        oracle = self.oracle
+        if oracle.closed is None:
+            oracle.proposals, oracle.closed, oracle.told = {}, (self.at, 0), self.totals
+            yield self.snapshot(self.totals, self.at, revision=0, final=True)
+            yield from self.end_everything(self.totals, self.at, "plan_ended", clear=False)
+            yield from self.closing_signals()
+        else:
+            oracle.proposals = {}
+            yield from self.end_everything(self.totals, oracle.closed[0], "plan_ended", clear=False)
+            yield from self.signals(over_budget=False)
+
+    def closed(self) -> Iterator[Told]:
+        oracle = self.oracle
+        assert oracle.closed
+        end, revision = oracle.closed
+        if spends(self.totals) != spends(oracle.told):
+            oracle.closed, oracle.told = (end, revision + 1), self.totals
+            yield self.snapshot(self.totals, self.at, revision=revision + 1, final=True)
+        yield from self.end_everything(self.totals, end, "flight_ended", clear=False)
+        yield from self.signals(over_budget=False)
+
+    # -- the snapshot
+    def snapshot(self, totals: Totals, at: Fraction, *, revision: int, final: bool) -> Told:
+        campaign, currency = self.campaign, self.version.currency
+        spend = figures_for(totals, self.version, "campaign", campaign.scope_id)["spend"]
+        expected = self.expected("campaign", campaign.scope_id, at)
+        variance = spend / campaign.budget - expected / campaign.budget
+        left = campaign.end - max(at, campaign.start)
+        elapsed = max(ZERO, min(Fraction(1), (at - campaign.start) / (campaign.end - campaign.start)))
+        everything = by(self.accepted.updates, Fraction(10**12))
+        future = sum((figures["spend"] for figures in everything.values()), ZERO) - spend
+        counted = [
+            update["event_time"]
+            for update in self.accepted.updates
+            if update["kind"] != "correction"
+            and (update["event_time"] < at if final and at < self.at else update["event_time"] <= at)
+        ]
+        figures = {
+            "timestamp": text_of(self.at),
+            "total_budget": money(campaign.budget, currency),
+            "total_spend": money(spend, currency),
+            "expected_spend": derived(expected, currency),
+            "pacing_pct": pct(spend / expected) if expected else None,
+            "deviation_pct": pct(spend / expected - 1) if expected else None,
+            "budget_used_pct": pct(spend / campaign.budget),
+            "elapsed_pct": pct(elapsed),
+            "variance_pp": pct(variance),
+            "band": band(abs(variance) * 100),
+            "remaining_budget": money(campaign.budget - spend, currency),
+            "required_daily_spend": derived(max(ZERO, campaign.budget - spend) / (left / DAY), currency)
+            if left > 0
+            else None,
+            "projected_spend": None,
+            "projection_method": None,
+            "projected_exhaustion_at": None,
+            "dark_days": None,
+            "data_through": text_of(max(counted)) if counted else None,
+            "late_spend": money(self.late(), currency),
+            "plan_version": self.version.number,
+            "revision": revision,
+            "final": final,
+            "complete": self.complete,
+            "future_spend": money(future, currency),
+            "period_start": text_of(campaign.start),
+            "period_end": text_of(campaign.end),
+            "worst_child": self.worst_child(totals, at),
+            "channel_snapshots": [self.child(s, totals, at) for s in self.version.scopes() if s.scope == "channel"],
+            "deal_snapshots": [self.child(s, totals, at) for s in self.version.scopes() if s.scope == "deal"],
+            "proposals": len(self.oracle.proposals),
+        }
+        return "snapshot_taken", figures
+
+    def late(self) -> Fraction:
+        """What has become known since the last tick of what is dated by then."""
+        taken = self.oracle.taken
+        if self.first or taken is None:
+            return ZERO
+        now, then = (by(accepted.updates, taken) for accepted in (self.accepted, self.before))
+        return sum((f["spend"] for f in now.values()), ZERO) - sum((f["spend"] for f in then.values()), ZERO)
+
+    def child(self, scope: Scope, totals: Totals, at: Fraction) -> Json:
+        currency = self.version.currency
+        figures = figures_for(totals, self.version, scope.scope, scope.scope_id)
+        deviation = self.deviation(scope, totals, at)
+        name: Json = {"channel": scope.scope_id}
+        if scope.scope == "deal":
+            name = {
+                "deal_id": scope.scope_id,
+                "channel": scope.channel,
+                "win_rate": four(figures["wins"], figures["bids"]),
+            }
+        shown = figures["impressions"]
+        return {
+            **name,
+            "allocated_budget": money(scope.budget, currency),
+            "spend": money(figures["spend"], currency),
+            "expected_spend": derived(self.expected(scope.scope, scope.scope_id, at), currency),
+            "pacing_pct": None if deviation is None else pct(deviation + 1),
+            "deviation_pct": pct(deviation),
+            "impressions": int(shown),
+            "effective_cpm": derived(figures["spend"] / shown * 1000, currency) if shown > 0 else None,
+            "fill_rate": four(shown, figures["requests"]),
+        }
+
+    def worst_child(self, totals: Totals, at: Fraction) -> Json | None:
+        """The largest |deviation|, then the first name [12]."""
+        children = [
+            (-abs(deviation), scope.scope_id, place, scope, deviation)
+            for place, scope in enumerate(self.version.scopes())
+            if scope.scope != "campaign" and (deviation := self.deviation(scope, totals, at)) is not None
+        ]
+        if not children:
+            return None
+        *_, scope, deviation = min(children, key=lambda child: child[:3])
+        return {"scope": scope.scope, "scope_id": scope.scope_id, "deviation_pct": pct(deviation)}
+
+    # -- deviations [14, 15]
+    def deviations(self) -> Iterator[Told]:
+        if not self.complete:
+            return
+        lives, lag = self.oracle.lives, self.version.threshold("feed_lag_minutes") * 60
+        scopes = self.version.scopes()
+        for scope in scopes:
+            key = scope.scope, scope.scope_id
+            if self.at >= scope.end:
+                if key in lives:
+                    yield from self.resolve(key, lives.pop(key), self.totals, self.at, "flight_ended")
+                continue
+            life = lives.setdefault(key, Life())
+            expected = self.expected(*key, self.at - lag)
+            may_open = (
+                self.version.get("status", "active") == "active"
+                and not self.over
+                and self.at >= scope.start + self.version.threshold("grace_days") * DAY
+                and expected >= self.version.threshold("min_expected")
+            )
+            life.ticks.append(Judged(self.deviation(scope, self.totals, self.at - lag), may_open, self.version))
+            for transition, reason in self.moves(life):
+                yield self.transition(key, life, transition, self.totals, self.at, reason)
+                if transition == "resolved":
+                    life.direction = None
+        for key in [key for key in lives if key not in {(scope.scope, scope.scope_id) for scope in scopes}]:
+            yield from self.resolve(key, lives.pop(key), self.totals, self.at, "plan_ended")
+
+    def moves(self, life: Life) -> Iterator[tuple[str, str | None]]:  # noqa: C901  # the rule, from top to bottom
+        """The transitions the newest tick leads to; *life* is brought to each before it is told."""
+        enter = 1 if self.first else int(self.version.threshold("enter_ticks"))
+
+        def row(direction: str, level: str) -> int:
+            return trailing(tick.may_open and is_beyond(tick, direction, level) for tick in life.ticks)
+
+        def enter_level(direction: str, level: str) -> None:
+            life.direction, life.level, life.since = direction, level, len(life.ticks)
+
+        for direction in ("underpacing", "overpacing"):
+            if direction != life.direction and row(direction, "warning") >= enter:
+                if life.direction is not None:
+                    yield "resolved", "recovered"
+                enter_level(direction, "critical" if row(direction, "critical") >= enter else "warning")
+                yield "opened", None
+                return
+        if life.direction is None:
+            return
+        if life.level == "warning" and row(life.direction, "critical") >= enter:
+            enter_level(life.direction, "critical")
+            yield "escalated", None
+            return
+        inside = trailing(is_inside(tick, life.direction, life.level) for tick in life.ticks[life.since :])
+        if inside >= self.version.threshold("exit_ticks"):
+            if life.level == "critical" and not is_inside(life.ticks[-1], life.direction, "warning"):
+                enter_level(life.direction, "warning")
+                yield "deescalated", None
+            else:
+                yield "resolved", "recovered"
+
+    def resolve(self, key: tuple[str, str], life: Life, totals: Totals, at: Fraction, reason: str) -> Iterator[Told]:
+        if life.direction is not None:
+            yield self.transition(key, life, "resolved", totals, at, reason)
+
+    def transition(
+        self, key: tuple[str, str], life: Life, transition: str, totals: Totals, at: Fraction, reason: str | None
+    ) -> Told:
+        """The event, with what was expected when the feed ended."""
+        lagged = at - self.version.threshold("feed_lag_minutes") * 60
+        expected = self.expected(*key, lagged)
+        spend = figures_for(totals, self.version, *key)["spend"]
+        event = {
+            "scope": key[0],
+            "scope_id": key[1],
+            "transition": transition,
+            "alert_level": life.level,
+            "direction": life.direction,
+            "deviation_pct": pct(spend / expected - 1) if expected else None,
+            "threshold_pct": pct(self.version.threshold(f"{life.direction}_{life.level}_pct") / 100),
+            "spend": money(spend, self.version.currency),
+            "expected_spend": derived(expected, self.version.currency),
+        }
+        if reason is None:
+            return "deviation_detected", event
+        return "deviation_resolved", {**event, "reason": reason}
+
+    def end_everything(self, totals: Totals, at: Fraction, reason: str, *, clear: bool) -> Iterator[Told]:
+        """Every open deviation resolves; at a tombstone every signal clears as well."""
+        if not (self.complete or clear):
+            return
+        for key, life in self.oracle.lives.items():
+            yield from self.resolve(key, life, totals, at, reason)
+        self.oracle.lives = {}
+        if clear:
+            yield from self.cleared(self.oracle.alerts)
+
+    # -- proposals [18]
+    def proposals(self) -> Iterator[Told]:
+        oracle, version = self.oracle, self.version
+        if not self.complete:
+            return
+        before, oracle.proposals = oracle.proposals, {}
+        if version.get("status", "active") != "active" or version.get("automation", "") == "insight_only" or self.over:
+            return
+        least = exact(get(version.get("reallocation", {}), "min_amount", 100))
+        for source, target, amount in self.moved():
+            old = before.get((source, target))
+            if old is not None and (old == amount or abs(old - amount) < least):
+                oracle.proposals[source, target] = old
+                continue
+            oracle.proposals[source, target] = amount
+            yield (
+                "reallocation_recommended",
+                {
+                    "type": "REALLOCATE",
+                    "source_channel": source,
+                    "target_channel": target,
+                    "amount": money(amount, version.currency),
+                    "mode": "to_date",
+                    "confidence": None,
+                    "status": "PENDING",
+                    "expires_at": text_of(self.campaign.end),
+                    "superseded": old is not None,
+                },
+            )
+
+    def moved(self) -> Iterator[tuple[str, str, Fraction]]:
+        """Who gives whom how much."""
+        version = self.version
+        settings = version.get("reallocation", {})
+        least, unit = exact(get(settings, "min_amount", 100)), Fraction(1, 10 ** DECIMALS.get(version.currency, 2))
+        room = self.campaign.budget * exact(get(settings, "max_pct", 30)) / 100
+        give: dict[str, Fraction] = {}
+        need: dict[str, Fraction] = {}
+        for scope in version.scopes():
+            deviation = self.deviation(scope, self.totals, self.at)
+            if scope.scope != "channel" or deviation is None:
+                continue
+            spend = figures_for(self.totals, version, "channel", scope.scope_id)["spend"]
+            gap = abs(spend - self.expected("channel", scope.scope_id, self.at))
+            if deviation * 100 < -version.threshold("underpacing_warning_pct"):
+                give[scope.scope_id] = min(gap, scope.budget - max(spend, scope.minimum))
+            elif deviation * 100 > version.threshold("overpacing_warning_pct"):
+                need[scope.scope_id] = gap
+        for source in sorted(give, key=lambda name: (-give[name], name)):
+            for target in sorted(need, key=lambda name: (-need[name], name)):
+                amount = min(give[source], need[target], room) // unit * unit
+                if amount > 0 and amount >= least:
+                    give[source], need[target], room = give[source] - amount, need[target] - amount, room - amount
+                    yield source, target, amount
+
+    # -- signals [9]
+    def signals(self, *, over_budget: bool) -> Iterator[Told]:
+        oracle = self.oracle
+        now = dict(self.news())
+        if over_budget and self.complete and not self.over:
+            now |= self.over_budget()
+        if self.complete:
+            yield from self.cleared(oracle.alerts - now.keys())
+        yield from self.raised(now)
+
+    def closing_signals(self) -> Iterator[Told]:
+        oracle = self.oracle
+        up = set(oracle.alerts)
+        if self.complete:
+            yield from self.cleared(up)
+        yield from self.raised({key: evidence for key, evidence in self.news() if key not in up})
+
+    def cleared(self, keys: set[tuple[str, str, str]]) -> Iterator[Told]:
+        for key in sorted(keys):
+            self.oracle.alerts = self.oracle.alerts - {key}
+            yield "alert_cleared", alert(key, {})
+
+    def raised(self, now: dict[tuple[str, str, str], Json]) -> Iterator[Told]:
+        for key in sorted(now.keys() - self.oracle.alerts):
+            self.oracle.alerts = self.oracle.alerts | {key}
+            yield "alert_raised", alert(key, now[key])
+
+    def over_budget(self) -> dict[tuple[str, str, str], Json]:
+        found = {}
+        for scope in self.version.scopes():
+            spend = figures_for(self.totals, self.version, scope.scope, scope.scope_id)["spend"]
+            if spend > scope.budget and self.version.wants("over_budget"):
+                found["over_budget", scope.scope, scope.scope_id] = {
+                    "spend": money(spend, self.version.currency),
+                    "budget": money(scope.budget, self.version.currency),
+                    "over_by": money(spend - scope.budget, self.version.currency),
+                }
+        return found
+
+    def news(self) -> Iterator[tuple[tuple[str, str, str], Json]]:
+        """The signals about single updates that have a new case."""
+        for key, evidence in (*self.outside(), *self.unplanned(), *self.cases()):
+            if self.version.wants(key[0]):
+                yield key, evidence
+
+    def newly(self, *, before: Fraction | None = None, since: Fraction | None = None) -> Totals:
+        """What is counted now and was not at the last tick; only what is dated *before*, or *since*, an instant."""
+        taken = None if self.first else self.oracle.taken
+
+        def dated(accepted: Accepted, by_then: Fraction) -> Totals:
+            all_of_it = by(accepted.updates, by_then)
+            if before is not None:
+                return all_of_it if by_then < before else by(accepted.updates, before, inclusive=False)
+            if since is not None:
+                return minus(all_of_it, by(accepted.updates, since, inclusive=False)) if by_then >= since else {}
+            return all_of_it
+
+        return minus(dated(self.accepted, self.at), {} if taken is None else dated(self.before, taken))
+
+    def outside(self) -> Iterator[tuple[tuple[str, str, str], Json]]:
+        for scope in self.version.scopes():
+            own = self.version.raw if scope.scope == "campaign" else None
+            if scope.scope == "deal":
+                raw = next(deal for deal in self.version.get("deals", []) if deal["deal_id"] == scope.scope_id)
+                own = raw if get(raw, "flight_start", None) or get(raw, "flight_end", None) else None
+            if own is None:
+                continue
+            new = [*self.newly(before=scope.start).items(), *self.newly(since=scope.end).items()]
+            spent: dict[Any, Fraction] = {}
+            for key, figures in new:
+                if scope.scope == "campaign" or key[1] == scope.scope_id:
+                    spent[key] = spent.get(key, ZERO) + figures["spend"]
+            if any(spent.values()):
+                yield (
+                    ("spend_outside_flight", scope.scope, scope.scope_id),
+                    {
+                        "spend": money(sum(spent.values(), ZERO), self.version.currency),
+                        "flight_start": text_of(scope.start),
+                        "flight_end": text_of(scope.end),
+                    },
+                )
+
+    def unplanned(self) -> Iterator[tuple[tuple[str, str, str], Json]]:
+        planned = {channel["channel"] for channel in self.version.get("channels", [])}
+        homes = {deal["deal_id"]: get(deal, "channel", None) for deal in self.version.get("deals", [])}
+        found: dict[str, dict[str, Fraction]] = {}
+        for (channel, deal_id), figures in self.newly().items():
+            home = homes.get(deal_id) if channel is None else channel
+            if planned and home is not None and home not in planned:
+                into = found.setdefault(home, dict.fromkeys(FIGURES, ZERO))
+                for name in FIGURES:
+                    into[name] += figures[name]
+        for channel, figures in found.items():
+            if any(figures.values()):
+                spend = money(figures["spend"], self.version.currency)
+                yield ("unplanned_channel", "channel", channel), {"spend": spend}
+
+    def cases(self) -> Iterator[tuple[tuple[str, str, str], Json]]:
+        """Conflicts and foreign currency among what has come since the last tick."""
+        conflicts = self.accepted.conflicts - (0 if self.first else self.before.conflicts)
+        if conflicts:
+            yield ("conflicting_update", "campaign", self.oracle.campaign_id), {"count": conflicts, "amounts": {}}
+        foreign = self.accepted.foreign[0 if self.first else len(self.before.foreign) :]
+        if foreign:
+            amounts: dict[str, Fraction] = {}
+            for update in foreign:
+                amounts[update["currency"]] = amounts.get(update["currency"], ZERO) + update.get("spend", ZERO)
+            told = {currency: money(amount, currency) for currency, amount in sorted(amounts.items())}
+            key = ("currency_mismatch", "campaign", self.oracle.campaign_id)
+            yield key, {"count": len(foreign), "amounts": told}
+
+
+def alert(key: tuple[str, str, str], evidence: Json) -> Json:
+    kind, scope, scope_id = key
+    level = "critical" if kind in ("over_budget", "currency_mismatch") else "warning"
+    return {"kind": kind, "scope": scope, "scope_id": scope_id, "alert_level": level, "evidence": evidence}
+
+
+def spends(totals: Totals) -> dict[Any, Fraction]:
+    return {key: figures["spend"] for key, figures in totals.items() if figures["spend"]}
+
+
+def minus(now: Totals, then: Totals) -> Totals:
+    return {
+        key: {
+            name: now.get(key, dict.fromkeys(FIGURES, ZERO))[name] - then.get(key, dict.fromkeys(FIGURES, ZERO))[name]
+            for name in FIGURES
+        }
+        for key in {**now, **then}
+    }
+
+
+def trailing(marks: Iterable[bool]) -> int:
+    """How many of the last ones are true in a row."""
+    row = 0
+    for mark in marks:
+        row = row + 1 if mark else 0
+    return row
+
+
+def is_beyond(tick: Judged, direction: str, level: str) -> bool:
+    """Strictly beyond the threshold of that side and level."""
+    if tick.value is None:
+        return False
+    towards = -tick.value if direction == "underpacing" else tick.value
+    return towards > 0 and towards * 100 > tick.version.threshold(f"{direction}_{level}_pct")
+
+
+def is_inside(tick: Judged, direction: str, level: str) -> bool:
+    """Strictly inside the exit of that side and level."""
+    if not tick.value:
+        return True
+    threshold = tick.version.threshold(f"{direction}_{level}_pct")
+    return abs(tick.value) * 100 < tick.version.threshold("exit_ratio") * threshold
+
+
+def band(size: Fraction) -> str:
+    """By |variance_pp|; each band holds its upper end [12]."""
+    for name, most in (("on_pace", 5), ("drift", 10), ("mild", 20), ("strong", 30)):
+        if size <= most:
+            return name
+    return "sharp"
+
+
+# -- whole files ------------------------------------------------------------------------------------------------------
+
+
+def evaluate(plans: Iterable[Json], updates: Iterable[Json], as_of: str) -> dict[str, list[Told]]:
+    """
+    What `pacing evaluate` must tell of each campaign.
+
+    Versions count by `effective_at`, by default from the start of their flight [1]; of equals the later in the file.
+    """
+    oracles: dict[str, Oracle] = {}
+
+    def since(plan: Json) -> Fraction:
+        at = get(plan, "effective_at", None)
+        return Version(plan, 0, None).scopes()[0].start if at is None else instant(at)
+
+    for plan in sorted(plans, key=since):
+        name = plan["campaign_id"]
+        oracles.setdefault(name, Oracle(name)).plan(plan, text_of(since(plan)))
+    for update in updates:
+        if update["campaign_id"] in oracles:
+            oracles[update["campaign_id"]].feed(update)
+    return {name: oracle.tick(as_of, first=True) for name, oracle in oracles.items()}
+
+
+def read_lines(text: str) -> list[Json]:
+    """NDJSON with its numbers exact."""
+    return [json.loads(line, parse_float=Decimal) for line in text.splitlines() if line.strip()]

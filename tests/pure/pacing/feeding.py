@@ -1,0 +1,178 @@
+"""
+Runs the core and the oracle side by side over the same plans, updates and ticks.
+
+The core asks a ledger for its counts; here the oracle's own accounting stands in for it, cut into cells of time as the
+real ledger cuts them (quarter-hours, ticks, plan cuts).
+"""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from schemas.fields import NANOS, parse_time
+from schemas.wire import decode_plan
+from tests.pure import oracle as o
+from worker.pacing import (
+    FIGURES,
+    Attribution,
+    Case,
+    Counted,
+    Event,
+    PacingState,
+    Plan,
+    PlanHistory,
+    Totals,
+    plan_cuts,
+    read_plan,
+    take_tick,
+)
+
+Json = dict[str, Any]
+QUARTER = 900 * NANOS
+MONEY = ("spend", "conversion_value")
+
+
+def plan_of(raw: Json) -> Plan:
+    """The plan in a message that holds."""
+    wire = decode_plan(json.dumps(raw, default=str).encode())
+    assert wire is not None, raw
+    plan = read_plan(wire)
+    assert isinstance(plan, Plan), plan
+    return plan
+
+
+def seconds(instant: int) -> Fraction:
+    return Fraction(instant, NANOS)
+
+
+def integers(totals: o.Totals) -> Totals:
+    """The oracle's totals as the ledger hands them over."""
+    return {
+        Attribution(*key): [int(figures[name] * (NANOS if name in MONEY else 1)) for name in FIGURES]
+        for key, figures in totals.items()
+    }
+
+
+class Paced:
+    """One campaign, paced by the core and by the oracle."""
+
+    def __init__(self, campaign_id: str = "c-1") -> None:
+        self.history = PlanHistory()
+        self.state = PacingState()
+        self.oracle = o.Oracle(campaign_id)
+        self.taken: int | None = None
+        self.currency = ""
+
+    def plan(self, raw: Json, counts_from: str | None = None) -> None:
+        """A version of the plan, in force from *counts_from* (the first: from ever)."""
+        counts = None if counts_from is None else parse_time(counts_from)
+        self.history = self.history.with_version(plan_of(raw), counts or 0)
+        if self.taken is not None:
+            self.history = self.history.forget(self.taken)
+        self.oracle.plan(raw, counts_from)
+        self.currency = raw["currency"]
+
+    def end_plan(self) -> None:
+        self.history = self.history.as_ended()
+        self.oracle.end_plan()
+
+    def feed(self, *updates: Json) -> None:
+        self.oracle.feed(*updates)
+
+    def tick(self, as_of: str, *, complete: bool = True, first: bool = False) -> tuple[list[Event], list[o.Told]]:
+        """Both sides' events of one tick; the core's state goes through its record format."""
+        at = parse_time(as_of)
+        counted = self.counted(at)
+        events, after = take_tick(
+            PlanHistory.unpack(self.history.pack()), self.state, counted, as_of=at, complete=complete, first=first
+        )
+        told = self.oracle.tick(as_of, complete=complete, first=first)
+        self.state, self.taken = after, at
+        return events, told
+
+    def counted(self, at: int) -> Counted:
+        """What the ledger would count at the tick."""
+        oracle = self.oracle
+        now, then = o.accept(oracle.updates, self.currency), o.accept(oracle.updates[: oracle.known], self.currency)
+        times = sorted({int(u["event_time"] * NANOS) for u in now.updates if u["kind"] != "correction"})
+
+        def latest_before(instant: int) -> int | None:
+            return max((time for time in times if time < instant), default=None)
+
+        everything = o.by(now.updates, Fraction(10**12))
+        totals = o.by(now.updates, seconds(at))
+        late = (
+            o.minus(o.by(now.updates, seconds(self.taken)), o.by(then.updates, seconds(self.taken)))
+            if self.taken
+            else {}
+        )
+        return Counted(
+            totals=integers(totals),
+            future_spend=spend_of(everything) - spend_of(totals),
+            late_spend=spend_of(late),
+            data_through=latest_before(at + 1),
+            before=lambda instant: self.before(now, instant),
+            data_through_before=latest_before,
+            new=self.new_cells(now, then, [time for time in times if time <= at]),
+            cases=self.cases(now, then),
+        )
+
+    def before(self, accepted: o.Accepted, instant: int) -> Totals:
+        assert instant in plan_cuts(self.history), "asked for an instant the ledger does not cut at"
+        return integers(o.by(accepted.updates, seconds(instant), inclusive=False))
+
+    def new_cells(self, now: o.Accepted, then: o.Accepted, times: list[int]) -> list[tuple[int, Totals]]:
+        """What each instant with spend has gained since the last tick, told at the start of its cell."""
+        cells = []
+        for time in times:
+            at = seconds(time)
+            was: o.Totals = {}
+            if self.taken is not None and time <= self.taken:
+                was = o.minus(o.by(then.updates, at), o.by(then.updates, at, inclusive=False))
+            gained = o.minus(o.minus(o.by(now.updates, at), o.by(now.updates, at, inclusive=False)), was)
+            gained = {key: figures for key, figures in gained.items() if any(figures.values())}
+            if gained:
+                cells.append((self.cell_start(time), integers(gained)))
+        return cells
+
+    def cell_start(self, time: int) -> int:
+        cuts = [cut for cut in plan_cuts(self.history) if cut <= time]
+        if self.taken is not None and self.taken < time:
+            cuts.append(self.taken + 1)
+        return max([time // QUARTER * QUARTER, *cuts])
+
+    def cases(self, now: o.Accepted, then: o.Accepted) -> dict[str, Case]:
+        cases = {}
+        if now.conflicts > then.conflicts:
+            cases["conflicting_update"] = Case(now.conflicts - then.conflicts, None)
+        foreign = now.foreign[len(then.foreign) :]
+        if foreign:
+            amounts: dict[str, int] = {}
+            for update in foreign:
+                amounts[update["currency"]] = amounts.get(update["currency"], 0) + int(update["spend"] * NANOS)
+            cases["currency_mismatch"] = Case(len(foreign), amounts)
+        return cases
+
+
+def spend_of(totals: o.Totals) -> int:
+    return int(sum(figures["spend"] for figures in totals.values()) * NANOS)
+
+
+def compare(events: list[Event], told: list[o.Told]) -> None:
+    """The core told what the oracle tells: signals in any order among themselves, all else in order."""
+    ours = [(event.kind, o.figures_of(event.body)) for event in events]
+    assert steady(ours) == steady(told)
+
+
+def steady(told: list[o.Told]) -> list[o.Told]:
+    """Signals last, sorted; the rest in order. Numbers as they print."""
+    rest = [one for one in told if not one[0].startswith("alert_")]
+    signals = sorted((one for one in told if one[0].startswith("alert_")), key=repr)
+    return rest + signals
+
+
+def as_text(value: object) -> str:
+    return json.dumps(value, default=lambda number: str(Decimal(number)))
