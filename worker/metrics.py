@@ -41,7 +41,15 @@ Bound = tuple[str, ...] | str
 
 RESULTS: Final = ("accepted", "duplicate", "rejected")
 CAMPAIGN_STATES: Final = ("scheduled", "active", "paused", "closed", "unplanned")
-BANDS: Final = ("on_pace", "drift", "mild", "strong", "sharp", "undefined")
+BANDS: Final = ("on_pace", "drift", "mild", "strong", "sharp")
+SIGNALS: Final = (
+    "spend_outside_flight",
+    "over_budget",
+    "unplanned_channel",
+    "conflicting_update",
+    "unmatched_correction",
+    "currency_mismatch",
+)
 SCOPES: Final = ("campaign", "channel", "deal")
 LEVELS: Final = ("warning", "critical")
 DIRECTIONS: Final = ("underpacing", "overpacing")
@@ -49,7 +57,7 @@ PARTITION_STATES: Final = ("assigned", "restoring", "live", "closing")
 
 BY_TOPIC: Final = "the topics of the settings"
 BY_PARTITION: Final = "the partitions this worker owns; forgotten when they leave"
-BY_REASON: Final = "the reasons of schemas/dead_letter.py"
+BY_REASON: Final = "the reasons of schemas/reasons.py"
 BY_CAMPAIGN: Final = "at most PACING_CAMPAIGN_GAUGES campaigns"
 
 # From a record batch of one update to one of twenty thousand; from an idle checkpoint to one that nears its time box.
@@ -112,7 +120,11 @@ def histogram(name: str, meaning: str, buckets: Sequence[float], **labels: Bound
 
 
 class Metrics:
-    """The metrics of one worker process, registered in the *registry* that is passed in."""
+    """
+    The metrics of one worker process, registered in the *registry* that is passed in.
+
+    *shown_campaigns* is how many campaigns may have figures of their own (`campaign_figures`).
+    """
 
     # Input: read = accepted + duplicate + rejected, and rejected = dead letters.
     inputs = counter("pacing_inputs_total", "Input records, by what became of them.", topic=BY_TOPIC, result=RESULTS)
@@ -205,7 +217,7 @@ class Metrics:
     )
     campaigns_in_band = gauge(
         "pacing_campaigns_in_band",
-        "Campaigns by the band of their last snapshot; undefined where nothing is expected yet.",
+        "Campaigns by the band of their snapshot at the last tick.",
         partition=BY_PARTITION,
         band=BANDS,
     )
@@ -221,13 +233,13 @@ class Metrics:
         "pacing_open_alerts",
         "Signals raised and not cleared.",
         partition=BY_PARTITION,
-        kind="the kinds of the contract",
+        kind=SIGNALS,
     )
     open_proposals = gauge("pacing_open_proposals", "Reallocations proposed and standing.", partition=BY_PARTITION)
 
     # The ledger's size: each has a limit.
     ids_remembered = gauge("pacing_ids_remembered", "Update ids within the horizon.", partition=BY_PARTITION)
-    ids_bytes = gauge("pacing_ids_bytes", "Memory of the remembered ids.", partition=BY_PARTITION)
+    ledger_bytes = gauge("pacing_ledger_bytes", "Memory of the ledger, estimated.", partition=BY_PARTITION)
     corrections_pending = gauge(
         "pacing_corrections_pending", "Corrections whose original has not come.", partition=BY_PARTITION
     )
@@ -282,7 +294,7 @@ class Metrics:
 
     build = Declared(Info, "pacing_build", "What is running.", {})
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, *, shown_campaigns: int = 1000) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry
         for attribute, declared in declarations():
@@ -290,6 +302,7 @@ class Metrics:
         self.build.info(build_info())
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
+        self.campaign_figures = CampaignGauges(self, shown_campaigns)
 
     def expect_inputs(self, topics: Iterable[str], reasons: Sequence[str] = ()) -> None:
         """Show every result and every *reason* of these input topics at 0, before the first record."""
@@ -306,10 +319,11 @@ class Metrics:
             self.sink_refused.labels(topic)
 
     def forget_partition(self, partition: int) -> None:
-        """Drop every figure of a partition that this worker no longer owns."""
+        """Drop every figure of a partition that this worker no longer owns, its campaigns' too."""
         for attribute, declared in declarations():
             if declared.labels.get("partition") == BY_PARTITION:
                 getattr(self, attribute).remove_by_labels({"partition": str(partition)})
+        self.campaign_figures.forget_partition(partition)
 
     def expose(self, accept: str = "") -> tuple[bytes, str]:
         """The body and content type of /metrics for an Accept header: OpenMetrics where it is asked for."""

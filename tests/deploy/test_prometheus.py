@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from tests.deploy.conftest import Promtool, read_yaml
 from tests.deploy.promtool import ROOT
 from tests.deploy.queries import faults
-from worker.metrics import CampaignGauges, Metrics
+from worker.metrics import Metrics
 
 RULES = "deploy/prometheus/rules/pacing.yml"
 CASES = "deploy/prometheus/tests/pacing_test.yml"
@@ -26,7 +26,7 @@ def everything_exposed() -> str:
     metrics.fold_seconds.labels("pacing.spend_updates").observe(0.001)
     figures = {"pacing_pct": 90.0, "deviation_pct": -10.0, "total_spend": "9", "expected_spend": "10"}
     snapshot = {"campaign_id": "c1", "currency": "EUR", "final": False, "total_budget": "20", **figures}
-    CampaignGauges(metrics, 1).show(0, snapshot)
+    metrics.campaign_figures.show(0, snapshot)
     return metrics.expose()[0].decode()
 
 

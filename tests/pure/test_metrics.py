@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
+from schemas.alert import AlertKind
+from schemas.deviation import Direction
+from schemas.messages import Level
+from schemas.reasons import REASONS
+from schemas.snapshot import Band
 from worker import metrics
-from worker.metrics import CampaignGauges, Metrics, declarations, table
+from worker.metrics import Metrics, declarations, table
 
 WORKER = Path(metrics.__file__).parent
 
@@ -61,7 +67,7 @@ def test_a_closed_set_of_values_is_shown_at_0_before_the_first_event(registry: C
 def test_results_and_reasons_are_shown_at_0_once_the_topics_are_known(
     listed: Metrics, registry: CollectorRegistry
 ) -> None:
-    listed.expect_inputs(["spend"], ["malformed_json"])
+    listed.expect_inputs(["spend"], list(REASONS))
     for result in metrics.RESULTS:
         assert registry.get_sample_value("pacing_inputs_total", {"topic": "spend", "result": result}) == 0
     labels = {"topic": "spend", "reason": "malformed_json"}
@@ -103,16 +109,15 @@ def test_the_text_form_holds_everything_on_the_list(listed: Metrics) -> None:
 
 
 def test_a_campaigns_figures_are_shown_as_ratios_and_amounts(listed: Metrics, registry: CollectorRegistry) -> None:
-    CampaignGauges(listed, limit=1).show(0, snapshot())
+    listed.campaign_figures.show(0, snapshot())
     assert registry.get_sample_value("pacing_campaign_pacing_ratio", {"campaign_id": "c1"}) == pytest.approx(0.9)
     assert registry.get_sample_value("pacing_campaign_deviation_ratio", {"campaign_id": "c1"}) == pytest.approx(-0.1)
     assert registry.get_sample_value("pacing_campaign_spend", {"campaign_id": "c1", "currency": "EUR"}) == 450
 
 
 def test_a_figure_that_becomes_undefined_is_absent_and_never_0(listed: Metrics, registry: CollectorRegistry) -> None:
-    gauges = CampaignGauges(listed, limit=1)
-    gauges.show(0, snapshot())
-    gauges.show(0, snapshot(pacing_pct=None))
+    listed.campaign_figures.show(0, snapshot())
+    listed.campaign_figures.show(0, snapshot(pacing_pct=None))
     assert registry.get_sample_value("pacing_campaign_pacing_ratio", {"campaign_id": "c1"}) is None
 
 
@@ -125,16 +130,16 @@ def shown(registry: CollectorRegistry) -> set[str]:
     }
 
 
-def test_no_more_campaigns_than_the_setting_allows_have_figures(listed: Metrics, registry: CollectorRegistry) -> None:
-    gauges = CampaignGauges(listed, limit=2)
+def test_no_more_campaigns_than_the_setting_allows_have_figures(registry: CollectorRegistry) -> None:
+    gauges = Metrics(registry, shown_campaigns=2).campaign_figures
     for campaign_id in ("c1", "c2", "c3", "c1"):
         gauges.show(0, snapshot(campaign_id))
     assert shown(registry) == {"c1", "c2"}
     assert registry.get_sample_value("pacing_campaigns_shown") == 2
 
 
-def test_a_final_snapshot_makes_room_for_the_next_campaign(listed: Metrics, registry: CollectorRegistry) -> None:
-    gauges = CampaignGauges(listed, limit=1)
+def test_a_final_snapshot_makes_room_for_the_next_campaign(registry: CollectorRegistry) -> None:
+    gauges = Metrics(registry, shown_campaigns=1).campaign_figures
     gauges.show(0, snapshot("c1"))
     gauges.show(0, snapshot("c1", final=True))
     gauges.show(0, snapshot("c2"))
@@ -142,10 +147,9 @@ def test_a_final_snapshot_makes_room_for_the_next_campaign(listed: Metrics, regi
 
 
 def test_campaigns_of_a_partition_that_leaves_are_forgotten(listed: Metrics, registry: CollectorRegistry) -> None:
-    gauges = CampaignGauges(listed, limit=5)
-    gauges.show(0, snapshot("c1"))
-    gauges.show(1, snapshot("c2"))
-    gauges.forget_partition(0)
+    listed.campaign_figures.show(0, snapshot("c1"))
+    listed.campaign_figures.show(1, snapshot("c2"))
+    listed.forget_partition(0)
     assert shown(registry) == {"c2"}
 
 
@@ -154,10 +158,31 @@ def test_the_table_for_the_readme_has_a_row_for_each_metric() -> None:
 
 
 def test_no_other_module_makes_a_metric() -> None:
-    makers = {"Counter", "Gauge", "Histogram", "Summary", "Info", "Enum"}
     for path in WORKER.rglob("*.py"):
-        if path.name == "metrics.py":
-            continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.module == "prometheus_client":
-                assert not makers & {alias.name for alias in node.names}, path
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        imported = {
+            alias.name
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom) and node.module == "prometheus_client"
+            for alias in node.names
+        }
+        called = {
+            node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        }
+        assert not imported & called - {"CollectorRegistry"} or path.name == "metrics.py", path
+
+
+@pytest.mark.parametrize(
+    ("closed_set", "contract"),
+    [
+        (metrics.BANDS, get_args(Band)),
+        (metrics.LEVELS, get_args(Level)),
+        (metrics.DIRECTIONS, get_args(Direction)),
+    ],
+)
+def test_label_values_are_the_contracts(closed_set: tuple[str, ...], contract: tuple[str, ...]) -> None:
+    assert closed_set == contract
+
+
+def test_signals_that_are_counted_are_kinds_of_the_contract() -> None:
+    assert set(metrics.SIGNALS) <= set(get_args(AlertKind))

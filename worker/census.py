@@ -1,0 +1,138 @@
+"""
+What a partition's ticks find, in counts: campaigns by state and by band, what is open, how much the ledger holds.
+
+    snapshots of the tick ─▶ saw()   ─▶ bands, and the figures of single campaigns
+    the whole ledger      ─▶ count() ─▶ states, open deviations, signals and proposals, once the tick is committed
+
+Counting what is open from the ledger, and not from the events that open and resolve, is right after a restart too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice, product
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from worker.metrics import BANDS, CAMPAIGN_STATES, DIRECTIONS, LEVELS, SCOPES, SIGNALS
+
+if TYPE_CHECKING:
+    from prometheus_client import Gauge
+
+    from worker.ledger import LedgerStatistics
+    from worker.metrics import Metrics
+    from worker.pacing import PacingState, PlanHistory
+
+# Campaigns counted between two turns of the event loop: about two milliseconds.
+TURN_CAMPAIGNS: Final = 1000
+
+# How a plan's status reads in the counts once it says more than the flight does.
+BY_STATUS: Final = {"paused": "paused", "completed": "closed", "canceled": "closed"}
+
+
+class Counted(Protocol):
+    """What is looked at of a campaign of the ledger."""
+
+    @property
+    def history(self) -> PlanHistory | None:
+        """Its plan's versions; None while only spend is known."""
+
+    @property
+    def state(self) -> PacingState:
+        """What is open."""
+
+
+class Book(Protocol):
+    """What is looked at of a ledger."""
+
+    @property
+    def campaigns(self) -> Mapping[str, Counted]:
+        """Its campaigns."""
+
+    def statistics(self) -> LedgerStatistics:
+        """How much it holds."""
+
+
+class Found:
+    """What was counted so far."""
+
+    def __init__(self) -> None:
+        self.states = Counter[tuple[str, ...]]()
+        self.deviations = Counter[tuple[str, ...]]()
+        self.signals = Counter[tuple[str, ...]]()
+        self.proposals = 0
+
+    def add(self, campaign: Counted, tick: int) -> None:
+        """Count one campaign as of *tick*."""
+        state = campaign.state
+        self.states[(state_of(campaign, tick),)] += 1
+        self.signals.update((raised.kind,) for raised in state.alerts.values())
+        self.deviations.update(open_deviations(state))
+        self.proposals += len(state.proposals)
+
+
+class Census:
+    """The counts of one partition."""
+
+    def __init__(self, partition: int, metrics: Metrics) -> None:
+        self._partition = partition
+        self._label = str(partition)
+        self._metrics = metrics
+        self._bands = Counter[tuple[str, ...]]()
+
+    def saw(self, snapshot: Mapping[str, Any]) -> None:
+        """Take note of a snapshot of the tick that is being taken."""
+        self._bands[(snapshot["band"],)] += 1
+        self._metrics.campaign_figures.show(self._partition, snapshot)
+
+    async def count(self, ledger: Book, tick: int) -> None:
+        """Count the ledger as of *tick* (nanoseconds) and show it, letting others have their turn."""
+        found = Found()
+        campaigns = iter(list(ledger.campaigns.values()))
+        while some := list(islice(campaigns, TURN_CAMPAIGNS)):
+            for campaign in some:
+                found.add(campaign, tick)
+            await asyncio.sleep(0)
+        self._show(found)
+        self._show_size(ledger.statistics())
+
+    def _show(self, found: Found) -> None:
+        metrics, bands = self._metrics, self._bands
+        self._bands = Counter()
+        self._set(metrics.campaigns, found.states, CAMPAIGN_STATES)
+        self._set(metrics.campaigns_in_band, bands, BANDS)
+        self._set(metrics.open_deviations, found.deviations, SCOPES, LEVELS, DIRECTIONS)
+        self._set(metrics.open_alerts, found.signals, SIGNALS)
+        metrics.open_proposals.labels(self._label).set(found.proposals)
+
+    def _set(self, gauge: Gauge, counts: Counter[tuple[str, ...]], *every: Iterable[str]) -> None:
+        """Show a count for each label set there can be: what is no longer found falls to 0."""
+        for labels in product(*every):
+            gauge.labels(self._label, *labels).set(counts[labels])
+
+    def _show_size(self, size: LedgerStatistics) -> None:
+        self._metrics.ids_remembered.labels(self._label).set(size.ids)
+        self._metrics.ledger_bytes.labels(self._label).set(size.bytes)
+        self._metrics.corrections_pending.labels(self._label).set(size.pending_corrections)
+        self._metrics.series.labels(self._label).set(size.series)
+
+
+def state_of(campaign: Counted, tick: int) -> str:
+    """What a campaign is doing as of *tick*: one of `worker.metrics.CAMPAIGN_STATES`."""
+    history = campaign.history
+    version = history.in_force(tick) if history is not None else None
+    if history is None or version is None:
+        return "unplanned"
+    if history.ended or tick >= version.plan.flight.end:
+        return "closed"
+    if version.plan.status != "active":
+        return BY_STATUS[version.plan.status]
+    return "scheduled" if tick < version.plan.flight.start else "active"
+
+
+def open_deviations(state: PacingState) -> Iterator[tuple[str, ...]]:
+    """The scope, level and direction of each open deviation."""
+    for name, life in state.deviations.items():
+        if life.alert_id is not None:
+            yield name.partition("\0")[0], life.level, life.direction
