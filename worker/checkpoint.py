@@ -70,16 +70,20 @@ class Checkpoints:
         """Close the connections; what is committed stays."""
         await self._producer.stop()
 
-    async def write(self, cut: Cut) -> None:
+    async def write(self, cut: Cut) -> int:
         """
-        Make *cut* visible, all of it or nothing.
+        Make *cut* visible, all of it or nothing; the bytes that took.
 
         Every write is awaited before the commit, because aiokafka commits a transaction whose batch has failed.
         """
         await self._producer.begin_transaction()
-        writes = [await self._send(topic, batch) for topic, batch in self._batches(cut)]
+        size, writes = 0, []
+        for topic, batch in self._batches(cut):
+            size += batch.size()
+            writes.append(await self._send(topic, batch))
         await asyncio.gather(*writes)
         await self._producer.commit_transaction()
+        return size
 
     async def _send(self, topic: str, batch: BatchBuilder) -> asyncio.Future[Any]:
         acknowledged: asyncio.Future[Any] = await self._producer.send_batch(batch, topic, partition=self._partition)

@@ -53,7 +53,8 @@ SIGNALS: Final = (
 SCOPES: Final = ("campaign", "channel", "deal")
 LEVELS: Final = ("warning", "critical")
 DIRECTIONS: Final = ("underpacing", "overpacing")
-PARTITION_STATES: Final = ("assigned", "restoring", "live", "closing")
+PARTITION_STATES: Final = ("restoring", "live", "suspended")
+QUEUES: Final = ("lane",)
 
 BY_TOPIC: Final = "the topics of the settings"
 BY_PARTITION: Final = "the partitions this worker owns; forgotten when they leave"
@@ -126,13 +127,17 @@ class Metrics:
     *shown_campaigns* is how many campaigns may have figures of their own (`campaign_figures`).
     """
 
-    # Input: read = accepted + duplicate + rejected, and rejected = dead letters.
+    # Input: read = accepted + duplicate + rejected, and dead letters = rejected + refused late.
     inputs = counter("pacing_inputs_total", "Input records, by what became of them.", topic=BY_TOPIC, result=RESULTS)
     dead_letters = counter(
         "pacing_dead_letters_total", "Input records refused, by reason.", topic=BY_TOPIC, reason=BY_REASON
     )
+    refused_late = counter(
+        "pacing_refused_late_total",
+        "Corrections that were accepted, and refused when what they correct did not come or could not be corrected.",
+        topic=BY_TOPIC,
+    )
     input_batches = counter("pacing_input_batches_total", "Record batches folded.", topic=BY_TOPIC)
-    input_bytes = counter("pacing_input_bytes_total", "Bytes of record values folded.", topic=BY_TOPIC)
     input_lag = gauge(
         "pacing_input_lag_records",
         "Records between the position folded and the end of the partition, when the end was last asked for.",
@@ -150,17 +155,21 @@ class Metrics:
     )
 
     # The lane between Kafka and the ledger.
-    queue_items = gauge("pacing_queue_items", "Items waiting in a bounded queue.", queue=("lane", "plans_held", "sink"))
-    queue_limit_items = gauge("pacing_queue_limit_items", "The queue's bound.", queue=("lane", "plans_held", "sink"))
+    queue_items = gauge("pacing_queue_items", "Items waiting in a bounded queue.", queue=QUEUES)
+    queue_limit_items = gauge("pacing_queue_limit_items", "The queue's bound.", queue=QUEUES)
     backpressure_seconds = counter(
-        "pacing_backpressure_seconds_total", "Time that fetching waited for a full queue.", queue=("lane", "sink")
+        "pacing_backpressure_seconds_total", "Time that fetching waited for a full queue.", queue=QUEUES
     )
     batches_dropped = counter(
         "pacing_batches_dropped_total",
         "Fetched record batches thrown away because they did not continue the position; they are read again.",
         reason=("gap", "stale", "not_owned"),
     )
-    partitions = gauge("pacing_partitions", "Partitions owned, by state.", state=PARTITION_STATES)
+    partitions = gauge(
+        "pacing_partitions",
+        "Partitions owned, by state; suspended ones wait for a rebalance to end.",
+        state=PARTITION_STATES,
+    )
     partitions_expected = gauge("pacing_partitions_expected", "The setting PACING_PARTITIONS: of all workers together.")
     rebalances = counter("pacing_rebalances_total", "Assignments received from the consumer group.")
 
@@ -309,6 +318,7 @@ class Metrics:
         for topic in topics:
             for result in RESULTS:
                 self.inputs.labels(topic, result)
+            self.refused_late.labels(topic)
             for reason in reasons:
                 self.dead_letters.labels(topic, reason)
 

@@ -107,6 +107,15 @@ class Ownership:
         self.held: dict[int, Held] = {}
         self.consumer: LaneConsumer
         self.was_assigned = False
+        metrics.queue_limit_items.labels("lane").set(settings.unfolded_messages)
+        metrics.partitions_expected.set(settings.partitions)
+        metrics.partitions.labels("restoring").set_function(lambda: self.restoring)
+        metrics.partitions.labels("live").set_function(lambda: self._live)
+        metrics.partitions.labels("suspended").set_function(lambda: len(self.held) - self._live)
+
+    @property
+    def _live(self) -> int:
+        return sum(held.partition.is_open for held in self.held.values())
 
     # --- asked by the lane -------------------------------------------------------------------------------------------
 

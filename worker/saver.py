@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from worker.exits import Exit
 from worker.partition import wait_at_most
+from worker.topics import DEAD_LETTERS
 
 if TYPE_CHECKING:
     from worker.checkpoint import Checkpoints, Cut
@@ -92,6 +93,13 @@ class Saver:
             self._watchdog.limit(self, self._timeout, Exit.CHECKPOINT, sentence),
             self._metrics.checkpoint_seconds.time(),
         ):
-            await self._checkpoints.write(cut)
+            size = await self._checkpoints.write(cut)
+        self._count(cut, size)
+
+    def _count(self, cut: Cut, size: int) -> None:
         self._metrics.checkpoint_transactions.inc()
-        self._metrics.checkpoint_records.labels("ledger").inc(len(cut.ledger))
+        self._metrics.checkpoint_bytes.inc(size)
+        records = self._metrics.checkpoint_records
+        records.labels("ledger").inc(len(cut.ledger))
+        for topic, written in cut.outputs.items():
+            records.labels("dead_letter" if topic.endswith(DEAD_LETTERS) else "event").inc(len(written))

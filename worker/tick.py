@@ -21,6 +21,7 @@ import uuid
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from schemas.fields import format_time
+from worker.census import Census
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,6 +90,7 @@ class Ticks:
         self._clock = clock
         self._inputs = inputs
         self._metrics = metrics
+        self._census = Census(partition.number, metrics)
 
     @property
     def _ledger(self) -> Ledger:
@@ -133,6 +135,7 @@ class Ticks:
         await self._saver.save_now()
         self._told(tick, time.monotonic() - began)
         await self._inputs.reopen_plans(self._partition.number)
+        await self._census.count(self._ledger, tick)
 
     def _judge_some(self) -> bool:
         """One slice, in one go; after the last one the tick is closed in the same go, so in the same transaction."""
@@ -140,6 +143,8 @@ class Ticks:
         for judged in part.events:
             self._partition.outbox.event(judged.event.body)
             self._metrics.events.labels(judged.event.kind).inc()
+            if judged.event.kind == "snapshot_taken":
+                self._census.saw(judged.event.body)
         self._metrics.tick_campaigns.inc(part.campaigns)
         if part.done:
             self._partition.outbox.event(tick_closed(self._ledger))

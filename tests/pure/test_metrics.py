@@ -186,3 +186,18 @@ def test_label_values_are_the_contracts(closed_set: tuple[str, ...], contract: t
 
 def test_signals_that_are_counted_are_kinds_of_the_contract() -> None:
     assert set(metrics.SIGNALS) <= set(get_args(AlertKind))
+
+
+def test_every_metric_on_the_list_is_set_somewhere() -> None:
+    reached = {
+        node.attr
+        for path in WORKER.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and owner(node.value) in {"metrics", "_metrics"}
+    }
+    assert {attribute for attribute, _ in declarations()} - {"build"} <= reached
+
+
+def owner(node: ast.expr) -> str:
+    """The name that an attribute is taken from: metrics in `self.metrics.inputs`."""
+    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
