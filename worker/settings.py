@@ -229,7 +229,7 @@ class Settings(BaseSettings):
         1_000,
         ge=0,
         le=1_000_000,
-        description="Most campaigns with gauges of their own in `/metrics`, the farthest off pace first; counts by"
+        description="Most campaigns with gauges of their own in `/metrics`, first come, until they end; counts by"
         " state are"
         " always complete.",
     )
