@@ -15,7 +15,7 @@ from typing import Final
 
 import pytest
 
-SUITES: Final = ("kafka", "postgres", "deploy")
+SUITES: Final = ("kafka", "postgres", "contract", "deploy")
 HERE: Final = Path(__file__).parent
 
 RAN: Final = pytest.StashKey[Counter[tuple[str, str]]]()
