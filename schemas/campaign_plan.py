@@ -11,7 +11,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, WithJsonSchema, model_validator
+from pydantic import ConfigDict, Field, WithJsonSchema, model_validator
 
 from schemas import fields
 from schemas.messages import (
@@ -37,6 +37,15 @@ from schemas.wire import Fault
 class Segment(Input):
     """A piece of a custom curve, until the next one starts or the flight ends; linear inside."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"properties": {field: {"type": ["string", "number"]}}, "required": [field]}
+                for field in ("amount", "pct")
+            ]
+        }
+    )
+
     start: MomentIn = Field(description="When it starts; a date means local midnight. The first: the flight's start.")
     amount: AmountIn | None = Field(default=None, description="Money spent in it. Amounts add up to the budget.")
     pct: PercentIn | None = Field(default=None, description="Percent of the budget spent in it. They add up to 100.")
@@ -44,7 +53,7 @@ class Segment(Input):
     @model_validator(mode="after")
     def _is_one_of_the_two(self) -> Self:
         if (self.amount is None) == (self.pct is None):
-            raise BrokenRulesError([Fault("amount", "a segment has either an amount or a pct")])
+            raise BrokenRulesError([Fault("", "a segment has either an amount or a pct")])
         return self
 
 

@@ -279,7 +279,7 @@ def _allow_null(field: JsonSchemaValue) -> None:
 
 
 class BrokenRulesError(ValueError):
-    """The rules of a message that its fields break together, each with the field that is to be changed."""
+    """The rules its fields break together, each with the field to be changed (empty: any of several)."""
 
     def __init__(self, faults: list[Fault]) -> None:
         super().__init__("; ".join(f"{field}: {sentence}" for field, sentence in faults))
@@ -300,7 +300,7 @@ def faults_of(model: type[Message], message: object) -> Iterator[Fault]:
 
 def _faults(place: tuple[int | str, ...], sentence: str, error: object) -> list[Fault]:
     if isinstance(error, BrokenRulesError):
-        return [Fault(_path((*place, field)), words) for field, words in error.faults]
+        return [Fault(_path((*place, field) if field else place), words) for field, words in error.faults]
     return [Fault(_path(place), str(error) if isinstance(error, ValueError) else sentence)]
 
 

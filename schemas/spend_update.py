@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
+from pydantic.config import JsonDict
 
 from schemas.messages import BrokenRulesError, Count, Currency, Id, Input, MoneyIn, TimeIn
 from schemas.wire import Fault
@@ -18,8 +19,21 @@ COUNTS: Final = ("impressions", "clicks", "conversions", "bids", "wins", "reques
 FIGURES: Final = ("spend", *COUNTS, "conversion_value")
 
 
+_RULES: Final[JsonDict] = {
+    "if": {"properties": {"kind": {"const": "correction"}}, "required": ["kind"]},
+    "then": {"properties": {"corrects": {"type": "string"}}, "required": ["corrects"]},
+    "else": {
+        "properties": {"spend": {"type": ["string", "number"]}, "corrects": {"type": "null"}},
+        "required": ["spend"],
+    },
+}
+"""What JSON Schema can say of the rules below; the signs of amounts in strings it cannot."""
+
+
 class SpendUpdate(Input):
     """Spend (and what it bought) of one campaign, as one source reports it."""
+
+    model_config = ConfigDict(json_schema_extra=_RULES)
 
     event_id: Id = Field(
         description="Names this update, unique within campaign and source: a repeat with the same body is ignored, "

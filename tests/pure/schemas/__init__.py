@@ -1,0 +1,1 @@
+"""The contract: fields, models, the fast reader, what is generated."""
