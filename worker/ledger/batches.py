@@ -42,8 +42,14 @@ class Refused(NamedTuple):
 
 
 class Folded(NamedTuple):
-    """What became of a batch: accepted + duplicates + len(refused) is the number of its records."""
+    """
+    What became of a batch: accepted + duplicates + len(refused) is the number of its records.
+
+    *late* are corrections accepted with an earlier batch: what they correct did not come within the horizon, or has
+    come and cannot be corrected. They are dead letters as well, under the offsets they had.
+    """
 
     accepted: int
     duplicates: int
     refused: list[Refused]
+    late: list[Refused]

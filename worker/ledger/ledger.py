@@ -1,31 +1,24 @@
 """
 The ledger of one partition: what was accepted, what it adds up to, and where the input stands.
+
+It is a function of the log: of what was accepted, not of its order, its batches, its repeats, nor of when it was
+saved and loaded. It reads no clock; ticks are told to it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
+from worker.ledger import fold, plans, ticking
 from worker.ledger.batches import Folded, RecordBatch
+from worker.ledger.book import Book
+from worker.ledger.campaign import Campaign
+from worker.ledger.changelog import Changelog
 from worker.ledger.limits import LedgerLimits
-
-Change = tuple[bytes, bytes | None]
-
-
-class CampaignEvent(NamedTuple):
-    """An event a tick led to, and the campaign it is about: the key it is produced under."""
-
-    campaign_id: str
-    event: Any  # worker.pacing.Event: (kind, body)
-
-
-class TickSlice(NamedTuple):
-    """A part of a tick: what it led to, how many campaigns it judged, and whether it was the last part."""
-
-    events: list[CampaignEvent]
-    campaigns: int
-    done: bool
+from worker.ledger.records import Record
+from worker.ledger.ticking import TickSlice
+from worker.pacing import PacingState, PlanHistory, Totals
 
 
 class LedgerStatistics(NamedTuple):
@@ -37,44 +30,100 @@ class LedgerStatistics(NamedTuple):
     pending_corrections: int
     series: int
     bytes: int
-    """Memory, estimated."""
+    """Memory of what grows with the input, estimated."""
+    forgotten_early: int
+    """Ids forgotten before the horizon because there were too many."""
+
+
+class CampaignView(NamedTuple):
+    """What a ledger knows of a campaign, for reading."""
+
+    campaign_id: str
+    currency: str | None
+    history: PlanHistory | None
+    totals: Totals
+    """What ticks have counted."""
+    state: PacingState
+
+
+class Campaigns(Mapping[str, CampaignView]):
+    """The campaigns of a ledger, for reading."""
+
+    def __init__(self, book: Book) -> None:
+        self._book = book
+
+    def __getitem__(self, campaign_id: str) -> CampaignView:
+        campaign = self._book.campaign(campaign_id)
+        if campaign is None:
+            raise KeyError(campaign_id)
+        return _view(campaign)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([*self._book.campaigns, *self._book.shelves])
+
+    def __len__(self) -> int:
+        return len(self._book.campaigns) + len(self._book.shelves)
+
+
+def _view(campaign: Campaign) -> CampaignView:
+    return CampaignView(campaign.campaign_id, campaign.currency, campaign.history, campaign.totals, campaign.state)
 
 
 class Ledger:
-    """The ledger of one partition. *partitions* 0 does not check where a key belongs (a file)."""
-
-    partition: int
-    positions: dict[str, int]
-    """The next offset of each input topic."""
-    last_tick: int | None
-    """The last tick taken, in nanoseconds."""
-    tick: int | None
-    """The tick being taken (its slices are not all done), else None; after a restore it is to be resumed."""
-    tick_positions: dict[str, int]
-    """The next offsets the open tick, else the last one, covers."""
-    tick_complete: bool
-    """Whether the open tick, else the last one, had read all input there was at its time."""
-    tick_campaigns: int
-    """Campaigns judged so far by the open tick, else by the last one."""
-    campaigns: Mapping[str, Any]
+    """The ledger of one partition of *partitions*; 0 of them is a file: nothing is asked of keys."""
 
     def __init__(self, partition: int, partitions: int, limits: LedgerLimits) -> None:
-        """Make an empty one."""
+        self.partition = partition
+        self._book = Book(partition, partitions, limits)
+        self._changelog = Changelog(self._book)
+        self.campaigns: Mapping[str, CampaignView] = Campaigns(self._book)
 
     # -- input
+
+    @property
+    def positions(self) -> dict[str, int]:
+        """The next offset of each input topic."""
+        return self._book.positions
+
     def fold_spend(self, batch: RecordBatch) -> Folded:
-        """Fold a batch of spend updates; positions[topic] becomes the offset behind its last record."""
-        raise NotImplementedError
+        """Fold a batch of spend updates; the position becomes the offset behind its last record."""
+        return fold.fold_spend(self._book, batch)
 
     def fold_plans(self, batch: RecordBatch) -> Folded:
         """Fold a batch of plans and tombstones. Not while a tick is open: the caller holds them back."""
-        raise NotImplementedError
+        return plans.fold_plans(self._book, batch)
 
     def advance(self, topic: str, offset: int) -> None:
         """The input is read up to *offset*, though no record is left before it (control records, compaction)."""
-        raise NotImplementedError
+        self._book.advance(topic, offset)
 
     # -- ticks
+
+    @property
+    def last_tick(self) -> int | None:
+        """The last tick taken, in nanoseconds."""
+        return self._book.last_tick
+
+    @property
+    def tick(self) -> int | None:
+        """The tick being taken (its slices are not all done), else None; after a restore it is to be resumed."""
+        return self._book.tick
+
+    @property
+    def tick_positions(self) -> dict[str, int]:
+        """The next offsets the open tick, else the last one, covers."""
+        return self._book.tick_positions
+
+    @property
+    def tick_complete(self) -> bool:
+        """Whether the open tick, else the last one, had read all input there was at its time."""
+        return self._book.tick_complete
+
+    @property
+    def tick_campaigns(self) -> int:
+        """Campaigns judged so far by the open tick, else by the last one."""
+        return self._book.tick_campaigns
+
     def expect_tick(self, tick: int) -> None:
         """
         No tick before *tick* will be taken: said at the start, when the clock is known, and before a file is folded.
@@ -82,34 +131,50 @@ class Ledger:
         It changes no figure. Spend is kept apart where a tick cuts it, and a backlog is held coarser if it is known
         that no tick falls into it.
         """
-        raise NotImplementedError
+        ticking.expect_tick(self._book, tick)
 
     def open_tick(self, tick: int, *, complete: bool = True, first: bool = False) -> None:
         """Fix the cut: the tick counts what is folded by now. *first*: nothing closes (evaluate)."""
-        raise NotImplementedError
+        ticking.open_tick(self._book, tick, complete=complete, first=first)
 
     def tick_slice(self, most: int) -> TickSlice:
-        """Judge the next *most* campaigns, in the order of their keys."""
-        raise NotImplementedError
+        """Judge the next campaigns, *most* at the most, in the order of their ids."""
+        return ticking.tick_slice(self._book, most)
 
     def close_tick(self) -> None:
         """After the last slice; belongs into the same checkpoint."""
-        raise NotImplementedError
+        ticking.close_tick(self._book)
 
     # -- changelog
-    def changes(self) -> list[Change]:
+
+    def changes(self) -> list[Record]:
         """Drain the records that changed since the last call; None deletes; the marker is last. Empty: nothing did."""
-        raise NotImplementedError
+        return self._changelog.changes()
 
     def load(self, key: bytes, value: bytes | None) -> None:
         """Take one record of the changelog, in log order, old versions included."""
-        raise NotImplementedError
+        self._changelog.load(key, value)
 
     def loaded(self) -> bool:
-        """All records are in; say whether there was a marker, that is whether there is a state at all."""
-        raise NotImplementedError
+        """
+        All records are in; whether there was a marker, that is whether there is a state at all.
+
+        Raises UnreadableLedgerError for records of another partition, format, or with holes.
+        """
+        return self._changelog.loaded()
 
     # -- reading
+
     def statistics(self) -> LedgerStatistics:
         """Count what is held."""
-        raise NotImplementedError
+        book = self._book
+        planned = len(book.planned())
+        return LedgerStatistics(
+            planned=planned,
+            unplanned=len(self.campaigns) - planned,
+            ids=len(book.memory),
+            pending_corrections=len(book.waiting),
+            series=sum(len(campaign.series) for campaign in book.campaigns.values()),
+            bytes=book.memory.memory(),
+            forgotten_early=book.counts.forgotten_early,
+        )

@@ -1,0 +1,246 @@
+"""
+All that one partition's ledger holds, and who may be looked up in it.
+
+The parts around it work on a `Book`: `fold` and `corrections` put spend in, `plans` plans, `ticking` judges, and
+`changelog` writes down what changed and reads it back.
+
+A campaign that is about to change is taken into *hot* by `use`. That is where the fold looks first, it is all that
+has to be written at the next checkpoint, and emptying it is how every campaign is told that ticks have moved.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import Any, NamedTuple
+
+from schemas.wire import SpendUpdate
+from worker.ledger.campaign import Campaign
+from worker.ledger.cells import TickCuts
+from worker.ledger.identity import BUCKETS, IdMemory
+from worker.ledger.limits import LedgerLimits
+from worker.ledger.partitions import partition_of
+from worker.ledger.records import Shelf
+
+
+class Waiting(NamedTuple):
+    """A correction that waits: for its original (*note* is empty), or for the campaign's plan."""
+
+    campaign_id: str
+    id: int
+    """The hash of its own id."""
+    original: int
+    """The hash of the id it corrects."""
+    bucket: int
+    """When it came, in record time."""
+    offset: int
+    key: bytes | None
+    value: bytes
+    note: bytes = b""
+    """What its original said."""
+    ordinal: int = -1
+    """The original's."""
+
+
+class Why(NamedTuple):
+    """Why an update that can be read is refused: the reason, the field, a sentence."""
+
+    reason: str
+    field: str
+    detail: str
+
+
+class Special(NamedTuple):
+    """A cumulative report or a correction that is well formed and lies where it belongs."""
+
+    place: int
+    update: SpendUpdate
+    campaign: Campaign
+    at: int
+    figures: tuple[int | None, ...]
+    original: int
+    """The hash of the id it corrects, else 0."""
+
+
+def carried(update: SpendUpdate, spend: int | None, value: int | None) -> tuple[int | None, ...]:
+    """The figures an update carries, None where it says nothing."""
+    u = update
+    return (spend, u.impressions, u.clicks, u.conversions, u.bids, u.wins, u.requests, value)
+
+
+class Counts:
+    """What became of the input so far."""
+
+    __slots__ = ("accepted", "duplicates", "forgotten_early", "refused")
+
+    def __init__(self, accepted: int = 0, duplicates: int = 0, refused: int = 0, forgotten_early: int = 0) -> None:
+        self.accepted = accepted
+        self.duplicates = duplicates
+        self.refused = refused
+        self.forgotten_early = forgotten_early
+        """Ids forgotten before the horizon because there were too many."""
+
+    def add(self, accepted: int, duplicates: int, refused: int) -> None:
+        """Count a batch."""
+        self.accepted += accepted
+        self.duplicates += duplicates
+        self.refused += refused
+
+
+class Book:
+    """One partition's ledger, without what is done with it."""
+
+    def __init__(self, partition: int, partitions: int, limits: LedgerLimits) -> None:
+        self.partition = partition
+        self.partitions = partitions
+        self.limits = limits
+        self.positions: dict[str, int] = {}
+        self.counts = Counts()
+        self.watermark = 0
+        """The greatest record timestamp of spend so far, in milliseconds: what the horizon is counted from."""
+        # -- ticks
+        self.ticks = TickCuts(limits.tick_nanos)
+        self.early = TickCuts(limits.tick_nanos)
+        """The same for campaigns without a plan: no tick counts them, so what is past is parted by none."""
+        self.last_tick: int | None = None
+        self.tick: int | None = None
+        self.tick_positions: dict[str, int] = {}
+        self.tick_complete = True
+        self.tick_first = False
+        self.tick_done: str | None = None
+        """The last campaign the open tick has judged."""
+        self.tick_campaigns = 0
+        self.tick_ordinal = 0
+        """The first entry of *memory* that the open tick, else the last one, did not count."""
+        # -- campaigns
+        self.campaigns: dict[str, Campaign] = {}
+        self.shelves: dict[str, Shelf] = {}
+        """Campaigns that were read from the changelog and not looked at since."""
+        self.rows = 0
+        self.hot: dict[str, Campaign] = {}
+        self.cooled: dict[str, Campaign] = {}
+        """Changed since the last checkpoint, but to be looked up again."""
+        self.epoch = 0
+        self._planned: list[str] | None = None
+        # -- identity
+        self.memory = IdMemory(limits.ids)
+        self.waiting: dict[int, Waiting] = {}
+        """Corrections that wait, by the hash of their own id."""
+        self.wanted: dict[int, set[int]] = {}
+        """The corrections that wait for an original, by the hash of its id."""
+        self.waiting_of: dict[str, set[int]] = {}
+        """The corrections that wait, by campaign."""
+        self.corrected: set[str] = set()
+        """Campaigns with corrections that count."""
+        self.changed_waiting: set[tuple[str, int]] = set()
+        self.moved = False
+        """Whether a position has moved since the last checkpoint."""
+
+    def advance(self, topic: str, offset: int) -> None:
+        """The input of *topic* is dealt with up to *offset*."""
+        if self.positions.get(topic, -1) < offset:
+            self.positions[topic] = offset
+            self.moved = True
+
+    # -- campaigns
+
+    def campaign(self, campaign_id: str) -> Campaign | None:
+        """The campaign, where there is one."""
+        shelf = self.shelves.pop(campaign_id, None)
+        if shelf is not None:
+            self.campaigns[campaign_id] = shelf.unpack(campaign_id, self._key_of(campaign_id))
+        return self.campaigns.get(campaign_id)
+
+    def _key_of(self, campaign_id: str) -> bytes | None:
+        return campaign_id.encode() if self.partitions else None
+
+    def use(self, campaign: Campaign) -> Campaign:
+        """*campaign*, about to change."""
+        if campaign.epoch != self.epoch:
+            ticks = self.early if campaign.history is None else self.ticks
+            campaign.refresh(self.epoch, ticks, waits=self.waits(campaign))
+        self.hot[campaign.campaign_id] = campaign
+        return campaign
+
+    def open(self, campaign_id: str) -> Campaign | None:
+        """The campaign, a new one where there is none; None when there are too many."""
+        campaign = self.campaign(campaign_id)
+        if campaign is None:
+            if len(self.campaigns) + len(self.shelves) >= self.limits.campaigns:
+                return None
+            campaign = self.campaigns[campaign_id] = Campaign(campaign_id, self._key_of(campaign_id), self.rows)
+            self.rows += 1
+        return self.use(campaign)
+
+    def belongs_here(self, campaign_id: str, key: bytes | None) -> bool:
+        """Whether a record of the campaign may lie under *key* in this partition."""
+        if not self.partitions:
+            return True
+        return key == campaign_id.encode() and partition_of(key, self.partitions) == self.partition
+
+    def waits(self, campaign: Campaign) -> bool:
+        """Whether an open tick has still to judge *campaign*."""
+        if self.tick is None or campaign.history is None:
+            return False
+        return self.tick_done is None or campaign.campaign_id > self.tick_done
+
+    def move_ticks(self, last: int | None, coming: int | None) -> None:
+        """*last* is the last tick, *coming* the next; every campaign looks its cells up anew."""
+        self.ticks.last = last
+        self.ticks.next = self.early.next = coming
+        self.cooled.update(self.hot)
+        self.hot.clear()
+        self.epoch += 1
+
+    def planned(self) -> list[str]:
+        """The campaigns that have, or had, a plan, in order."""
+        if self._planned is None:
+            live = (name for name, campaign in self.campaigns.items() if campaign.history is not None)
+            stored = (name for name, shelf in self.shelves.items() if shelf.is_planned())
+            self._planned = sorted([*live, *stored])
+        return self._planned
+
+    def plan_came(self, campaign: Campaign) -> None:
+        """*campaign* has its first plan: ticks count it from now on."""
+        self._planned = None
+        campaign.refresh(self.epoch, self.ticks, waits=False)
+
+    def planned_after(self, campaign_id: str | None) -> tuple[list[str], int]:
+        """All planned campaigns, and where those after *campaign_id* begin."""
+        planned = self.planned()
+        return planned, 0 if campaign_id is None else bisect_right(planned, campaign_id)
+
+    # -- the horizon
+
+    def bucket(self) -> int:
+        """The current bucket: the start, in milliseconds, of the sixteenth of a horizon the watermark is in."""
+        width = max(1, self.limits.horizon_ms // BUCKETS)
+        return self.watermark - self.watermark % width
+
+    def oldest_bucket(self) -> int:
+        """Buckets before this one are forgotten."""
+        return self.bucket() - self.limits.horizon_ms
+
+    # -- corrections that wait
+
+    def wait_for(self, waiting: Waiting) -> None:
+        """Keep a correction until what it waits for comes."""
+        self.waiting[waiting.id] = waiting
+        self.waiting_of.setdefault(waiting.campaign_id, set()).add(waiting.id)
+        if not waiting.note:
+            self.wanted.setdefault(waiting.original, set()).add(waiting.id)
+        self.changed_waiting.add((waiting.campaign_id, waiting.id))
+
+    def release(self, waiting: Waiting) -> None:
+        """It waits no more."""
+        del self.waiting[waiting.id]
+        self.changed_waiting.add((waiting.campaign_id, waiting.id))
+        _discard(self.waiting_of, waiting.campaign_id, waiting.id)
+        if not waiting.note:
+            _discard(self.wanted, waiting.original, waiting.id)
+
+
+def _discard(sets: dict[Any, set[int]], name: str | int, member: int) -> None:
+    """Take *member* out of a set, and an empty set away."""
+    sets[name].discard(member)
+    if not sets[name]:
+        del sets[name]

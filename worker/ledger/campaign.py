@@ -1,0 +1,398 @@
+"""
+One campaign's ledger: what no tick has counted yet, and what was counted, by attribution and by time.
+
+    updates ─▶ pending (or waiting) ──tick──▶ totals, and recent cells ──when they are several──▶ days, packed
+
+*waiting* takes what comes while a tick is open that has not reached this campaign: the tick's cut of the input is one
+for the whole partition. Days nobody looks at are packed to bytes, just as their records are written.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple
+
+from worker.ledger.cells import ATTRIBUTION, COUNT, DAY, NEVER, NOWHERE, Cell, Key, TickCuts, awkward, lasting
+from worker.ledger.packing import Pair, decode, encode, pack_cells, unpack_cell
+from worker.ledger.series import Identity, Series
+from worker.pacing import Attribution, Case, Counted, PacingState, PlanHistory, Totals, plan_cuts
+
+RECENT: Final = 6
+"""Counted cells kept beside the totals before they move to their days: a day's record is written about once an hour."""
+KEPT: Final = 2
+"""The latest of them, into which most of what comes late falls."""
+
+Cases = dict[str, tuple[int, dict[str | None, int]]]
+"""By kind: how many, and the money that stayed out of the totals by currency (None: the plan's)."""
+
+
+class Packed(NamedTuple):
+    """A day's cells as bytes: their number, their spend and the cells."""
+
+    cells: int
+    spend: int
+    data: bytes
+
+
+Day = dict[int, Cell]
+"""The cells of a UTC day by their start."""
+
+
+class Correction(NamedTuple):
+    """The correction of an update that wins, and what the update said; figures None are left as they were."""
+
+    ordinal: int
+    """The original's, with which it is forgotten."""
+    note: bytes
+    sequence: int | None
+    at: int
+    event_id: str
+    figures: tuple[int | None, ...]
+
+    def rank(self) -> tuple[bool, int, int, str]:
+        """Of several corrections of an update the greatest wins."""
+        return (self.sequence is not None, self.sequence or 0, self.at, self.event_id)
+
+
+class Prefix:
+    """What was counted before an instant, kept up to date while it is asked for."""
+
+    __slots__ = ("latest", "totals")
+
+    def __init__(self) -> None:
+        self.totals: Totals = {}
+        self.latest = NEVER
+
+
+class Campaign:
+    """What one partition's ledger knows of a campaign."""
+
+    __slots__ = (
+        "bin",
+        "campaign_id",
+        "cases",
+        "cell",
+        "cells",
+        "changed",
+        "changed_corrections",
+        "changed_days",
+        "changed_history",
+        "changed_pending",
+        "changed_series",
+        "corrections",
+        "currency",
+        "cuts",
+        "days",
+        "dropped_series",
+        "epoch",
+        "history",
+        "is_ticked",
+        "key",
+        "latest",
+        "names",
+        "next_series",
+        "numbers",
+        "pending",
+        "prefixes",
+        "recent",
+        "row",
+        "series",
+        "state",
+        "ticks",
+        "totals",
+        "waiting",
+        "waiting_cases",
+    )
+
+    def __init__(self, campaign_id: str, key: bytes | None, row: int) -> None:
+        self.campaign_id = campaign_id
+        self.key = key
+        """The key its records must have; None in a file."""
+        self.row = row
+        self.history: PlanHistory | None = None
+        self.currency: str | None = None
+        self.cuts: tuple[int, ...] = ()
+        self.names: list[Attribution] = []
+        self.numbers: dict[Pair, int] = {}
+        # -- not counted yet
+        self.pending: dict[int, Day | Packed] = {}
+        self.waiting: dict[int, Day | Packed] = {}
+        self.bin = self.pending
+        """Where updates fold to now: *pending*, or *waiting* while an open tick has not reached the campaign."""
+        self.ticks = TickCuts(DAY)
+        self.cell = NOWHERE
+        """The cell the last update fell into."""
+        self.cells = 0
+        """How many cells are not counted."""
+        self.cases: Cases = {}
+        self.waiting_cases: Cases = {}
+        # -- counted
+        self.totals: Totals = {}
+        self.latest = NEVER
+        self.is_ticked = False
+        """Whether a tick has counted it: before, nothing is late."""
+        self.recent: Day = {}
+        self.days: dict[int, bytes] = {}
+        self.prefixes: dict[int, Prefix] = {}
+        self.state = PacingState()
+        # -- what later updates are compared with
+        self.series: dict[Identity, Series] = {}
+        self.next_series = 0
+        self.corrections: dict[int, Correction] = {}
+        """By the hash of the original's id."""
+        # -- since the last time changes were drained
+        self.epoch = -1
+        self.changed = True
+        self.changed_pending: set[int] = set()
+        self.changed_days: set[int] = set()
+        self.changed_history = False
+        self.changed_corrections: set[int] = set()
+        self.changed_series: set[Identity] = set()
+        self.dropped_series: list[Series] = []
+
+    def succeed(self, history: PlanHistory) -> None:
+        """Go on with another plan history; its cuts are in the cells already."""
+        self.history = history
+        self.changed_history = True
+        self.cuts = awkward(plan_cuts(history))
+        self.cell = NOWHERE
+        self.prefixes.clear()
+
+    # -- folding
+
+    def number(self, channel: str | None, deal_id: str | None) -> int:
+        """The number of an attribution, a new one if it was not met."""
+        pair = (channel, deal_id)
+        number = self.numbers.get(pair)
+        if number is None:
+            number = self.numbers[pair] = len(self.names)
+            self.names.append(Attribution(channel, deal_id))
+            self.changed = True
+        return number
+
+    def seek(self, at: int, most: int = sys.maxsize) -> Cell | None:
+        """The uncounted cell of an instant, which becomes the current one; None where it would be one too many."""
+        lo, hi = self.ticks.around(at, *lasting(at, self.cuts))
+        day = self.open_day(self.bin, lo // DAY)
+        cell = day.get(lo)
+        if cell is None:
+            if self.cells >= most:
+                return None
+            cell = day[lo] = Cell(lo, hi)
+            self.cells += 1
+        else:
+            cell.hi = hi
+        self.changed_pending.add(lo // DAY)
+        self.cell = cell
+        return cell
+
+    def open_day(self, days: dict[int, Day | Packed], number: int) -> Day:
+        """The cells of a day, unpacked."""
+        day = days.get(number)
+        if isinstance(day, Packed):
+            day = self.unpack_day(number, day.data)
+        days[number] = day = {} if day is None else day
+        return day
+
+    def unpack_day(self, number: int, data: bytes) -> Day:
+        """The cells in *data*."""
+        cells = (unpack_cell(number, packed, self.names) for packed in decode(data))
+        return {cell.lo: cell for cell in cells}
+
+    def pack_quiet_days(self) -> None:
+        """Pack the uncounted days that have not changed since changes were last drained."""
+        for days in (self.pending, self.waiting):
+            for number, day in days.items():
+                if number not in self.changed_pending and not isinstance(day, Packed):
+                    spend = sum(cell.spend() for cell in day.values())
+                    days[number] = Packed(len(day), spend, encode(pack_cells(day.values())))
+
+    def add(self, at: int, key: Key, figures: Iterable[int]) -> None:
+        """Count *figures* at an instant, outside the hot path and whatever cells there are."""
+        cell = self.cell if self.cell.lo <= at < self.cell.hi else self.seek(at)
+        assert cell is not None
+        cell.latest = max(cell.latest, at)
+        cell.add(key, self.number(key[0], key[1]), figures)
+
+    def tell(self, kind: str, amount: dict[str | None, int], count: int = 1) -> None:
+        """A new case for the next tick that counts what comes now."""
+        cases = self.cases if self.bin is self.pending else self.waiting_cases
+        known, amounts = cases.get(kind, (0, {}))
+        total = {currency: amounts.get(currency, 0) + amount.get(currency, 0) for currency in {**amounts, **amount}}
+        cases[kind] = (known + count, total)
+        self.changed = True
+
+    def refresh(self, epoch: int, ticks: TickCuts, *, waits: bool) -> None:
+        """Look the current cell up again: ticks have moved, or what changed since was drained."""
+        self.epoch = epoch
+        self.ticks = ticks
+        self.bin = self.waiting if waits else self.pending
+        self.cell = NOWHERE
+
+    # -- counting
+
+    def straddling(self, tick: int) -> list[Cell]:
+        """Pending cells that begin by *tick* and reach beyond it: cut before that tick was known of."""
+        return [cell for cell in self._due(tick) if cell.latest > tick]
+
+    def _due(self, tick: int) -> Iterator[Cell]:
+        """Pending cells that begin by *tick*, in order of time."""
+        for number in sorted(number for number in self.pending if number * DAY <= tick):
+            day = self.open_day(self.pending, number)
+            yield from (day[lo] for lo in sorted(day) if lo <= tick)
+
+    def count(self, tick: int, last: int | None) -> Counted:
+        """Move what is due at *tick* into the totals; what the core is to know, *last* being the tick before."""
+        last = last if self.is_ticked else None
+        new: list[tuple[int, Totals]] = []
+        late = 0
+        for cell in list(self._due(tick)):
+            self._drop(cell)
+            if cell.held:
+                new.append((cell.lo, self._count_cell(cell)))
+            if last is not None and cell.lo <= last:
+                late += cell.spend()
+        self.changed = self.changed or bool(new) or not self.is_ticked
+        self.is_ticked = True
+        return Counted(
+            totals=self.totals,
+            future_spend=self._future(),
+            late_spend=late,
+            data_through=None if self.latest == NEVER else self.latest,
+            before=lambda cut: self.prefix(cut).totals,
+            data_through_before=self._latest_before,
+            new=new,
+            cases=self._cases(),
+        )
+
+    def _drop(self, cell: Cell) -> None:
+        number = cell.lo // DAY
+        day = self.open_day(self.pending, number)
+        del day[cell.lo]
+        if not day:
+            del self.pending[number]
+        self.cells -= 1
+        self.changed_pending.add(number)
+
+    def _count_cell(self, cell: Cell) -> Totals:
+        """Add a cell to all that is counted; its figures by attribution."""
+        counted: Totals = {}
+        for held in cell.held.values():
+            _add(counted, self.names[held[ATTRIBUTION]], held)
+        self.latest = max(self.latest, cell.latest)
+        _add_all(self.totals, counted)
+        self._keep(cell)
+        for cut, prefix in self.prefixes.items():
+            if cell.lo < cut:
+                prefix.latest = max(prefix.latest, cell.latest)
+                _add_all(prefix.totals, counted)
+        return counted
+
+    def _keep(self, cell: Cell) -> None:
+        """Keep a counted cell, under what will part it for ever: the tick does not matter any more."""
+        lo, hi = lasting(cell.lo, self.cuts)
+        recent = self.recent.get(lo)
+        if recent is None:
+            recent = self.recent[lo] = Cell(lo, hi)
+        recent.latest = max(recent.latest, cell.latest)
+        for key, held in cell.held.items():
+            recent.add((key[0], key[1], None), held[ATTRIBUTION], held[:COUNT])
+
+    def _future(self) -> int:
+        return sum(
+            day.spend if isinstance(day, Packed) else sum(cell.spend() for cell in day.values())
+            for day in self.pending.values()
+        )
+
+    def _cases(self) -> dict[str, Case]:
+        return {kind: Case(count, self._amounts(amounts)) for kind, (count, amounts) in self.cases.items()}
+
+    def _amounts(self, amounts: dict[str | None, int]) -> dict[str, int]:
+        """Money by currency, what stated none being in the plan's."""
+        named: dict[str, int] = {}
+        for currency, amount in amounts.items():
+            name = currency or self.currency or ""
+            named[name] = named.get(name, 0) + amount
+        return named
+
+    def after_tick(self, state: PacingState) -> None:
+        """The tick is taken: what waited for it is pending now, and counted cells may move to their days."""
+        self.changed = self.changed or state is not self.state or bool(self.cases)
+        self.state = state
+        self.cases, self.waiting_cases = self.waiting_cases, {}
+        for number in list(self.waiting):
+            self.changed_pending.add(number)
+            for cell in self.open_day(self.waiting, number).values():
+                self._put(cell)
+        self.waiting.clear()
+        self.bin = self.pending
+        self.cell = NOWHERE
+        if len(self.recent) > RECENT:
+            self._store(sorted(self.recent)[:-KEPT])
+
+    def _put(self, cell: Cell) -> None:
+        day = self.open_day(self.pending, cell.lo // DAY)
+        standing = day.setdefault(cell.lo, cell)
+        if standing is not cell:
+            standing.absorb(cell)
+            self.cells -= 1
+
+    def _store(self, starts: Iterable[int]) -> None:
+        """Move counted cells to their days."""
+        by_day: dict[int, list[Cell]] = {}
+        for lo in starts:
+            by_day.setdefault(lo // DAY, []).append(self.recent.pop(lo))
+        for number, cells in by_day.items():
+            day = self.counted_day(number)
+            for cell in cells:
+                day.setdefault(cell.lo, cell)
+                if day[cell.lo] is not cell:
+                    day[cell.lo].absorb(cell)
+            self.keep_day(number, day)
+
+    def counted_day(self, number: int) -> Day:
+        """The counted cells of a day, without the recent ones."""
+        data = self.days.get(number)
+        return {} if data is None else self.unpack_day(number, data)
+
+    def keep_day(self, number: int, day: Day) -> None:
+        """Write a day's counted cells."""
+        self.days[number] = encode(pack_cells(day.values()))
+        self.changed_days.add(number)
+
+    def prefix(self, cut: int) -> Prefix:
+        """What is counted and dated before *cut*, one of the plan's cuts."""
+        prefix = self.prefixes.get(cut)
+        if prefix is None:
+            prefix = self.prefixes[cut] = Prefix()
+            for cell in self.counted():
+                if cell.lo < cut:
+                    prefix.latest = max(prefix.latest, cell.latest)
+                    for held in cell.held.values():
+                        _add(prefix.totals, self.names[held[ATTRIBUTION]], held)
+        return prefix
+
+    def _latest_before(self, cut: int) -> int | None:
+        latest = self.prefix(cut).latest
+        return None if latest == NEVER else latest
+
+    def counted(self) -> Iterator[Cell]:
+        """Every counted cell; one start may come twice, in its day and among the recent."""
+        for number in self.days:
+            yield from self.counted_day(number).values()
+        yield from self.recent.values()
+
+
+def _add(totals: Totals, name: Attribution, held: list[int]) -> None:
+    figures = totals.get(name)
+    if figures is None:
+        totals[name] = held[:COUNT]
+    else:
+        for at in range(COUNT):
+            figures[at] += held[at]
+
+
+def _add_all(totals: Totals, more: Totals) -> None:
+    for name, figures in more.items():
+        _add(totals, name, figures)

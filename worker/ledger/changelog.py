@@ -1,0 +1,334 @@
+"""
+What changed since the last checkpoint, as records; and the ledger from its records.
+
+A campaign that was used is looked at for what changed in it. New ids are written in segments that are joined as they
+grow: a segment is joined with the one before it while that is no more than twice as large, up to half a mebibyte, so
+each id is written a few times and a restore reads few records. What the horizon has passed is deleted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+import msgspec
+
+from worker.ledger.book import Book, Counts, Waiting
+from worker.ledger.campaign import Campaign
+from worker.ledger.cells import DAY
+from worker.ledger.identity import Columns
+from worker.ledger.packing import decode, encode
+from worker.ledger.records import (
+    CAMPAIGN,
+    CORRECTION,
+    COUNTED,
+    HISTORY,
+    IDS,
+    MARKER,
+    OF_A_CAMPAIGN,
+    PENDING,
+    REPORTS,
+    SERIES,
+    VERSION,
+    WAITING,
+    Record,
+    Shelf,
+    UnreadableLedgerError,
+    day_bytes,
+    fields_of,
+    hash_bytes,
+    key_of,
+    pack_campaign,
+    pack_correction,
+    pack_counted,
+    pack_history,
+    pack_pending,
+    pack_reports,
+    pack_series,
+    parts_of,
+)
+
+SEGMENT_BYTES: Final = 512 * 1024
+"""The largest segment of ids: a Kafka record is at most a megabyte by default."""
+
+SEGMENT_IDS: Final = 8192
+
+
+class Segment(NamedTuple):
+    """A stretch of remembered ids in one record: [first, stop) of the part that begins at *part*."""
+
+    part: int
+    first: int
+    stop: int
+    size: int
+
+
+class Marker(msgspec.Struct, kw_only=True):
+    """Where a checkpoint stands. Fields are only added, with defaults."""
+
+    version: int = VERSION
+    partition: int
+    partitions: int
+    positions: dict[str, int]
+    last_tick: int | None
+    next_tick: int | None
+    tick: int | None
+    """The open tick; what follows is of it, else of the last one."""
+    tick_done: str | None
+    tick_positions: dict[str, int]
+    tick_complete: bool
+    tick_first: bool
+    tick_campaigns: int
+    tick_ordinal: int
+    watermark: int
+    rows: int
+    first_ordinal: int
+    next_ordinal: int
+    counts: tuple[int, int, int, int]
+
+
+_marker = msgspec.msgpack.Decoder(Marker).decode
+
+
+# -- writing -----------------------------------------------------------------------------------------------------------
+
+
+class Changelog:
+    """The records of a book: those still to be written, and those being read."""
+
+    def __init__(self, book: Book) -> None:
+        self.book = book
+        self._segments: list[Segment] = []
+        self._written = 0
+        """The first ordinal in no segment."""
+        self._next_ordinal = 0
+        self._read: dict[bytes, bytes] = {}
+        """Records being read that are not a campaign's, by key."""
+
+    def changes(self) -> list[Record]:
+        """Drain the records that changed; the marker is last. Nothing where nothing did."""
+        book = self.book
+        records: list[Record] = []
+        for campaign in {**book.cooled, **book.hot}.values():
+            records += _changes_of(campaign)
+        records += self._waiting()
+        records += self._ids()
+        book.cooled.clear()
+        book.hot.clear()
+        book.epoch += 1
+        if not records and not book.moved:
+            return []
+        book.moved = False
+        return [*records, (MARKER, encode(_mark(book)))]
+
+    def _waiting(self) -> Iterator[Record]:
+        book = self.book
+        for campaign_id, waits in sorted(book.changed_waiting):
+            waiting = book.waiting.get(waits)
+            value = None if waiting is None else encode([VERSION, *waiting[2:]])
+            yield key_of(WAITING, campaign_id, hash_bytes(waits)), value
+        book.changed_waiting.clear()
+
+    def _ids(self) -> list[Record]:
+        """Delete the segments that are forgotten, write what is new, and what that is joined with."""
+        memory = self.book.memory
+        changed: dict[int, Segment | None] = {}
+        while self._segments and self._segments[0].first < memory.first:
+            changed[self._segments.pop(0).first] = None
+        for segment in self._new_segments(max(self._written, memory.first)):
+            changed[segment.first] = segment
+            self._segments.append(segment)
+            self._join(changed)
+        self._written = memory.end
+        return [(_segment_key(first), segment and self._pack_segment(segment)) for first, segment in changed.items()]
+
+    def _new_segments(self, start: int) -> Iterator[Segment]:
+        for part, first, stop in self.book.memory.parts(start):
+            while first < stop:
+                end = min(stop, first + SEGMENT_IDS)
+                while end - first > 1 and self._size(first, end) > SEGMENT_BYTES:
+                    end = first + (end - first) // 2
+                yield Segment(part, first, end, self._size(first, end))
+                first = end  # noqa: PLW2901  # the rest of the part
+
+    def _size(self, first: int, stop: int) -> int:
+        return self.book.memory.size(first, stop)
+
+    def _join(self, changed: dict[int, Segment | None]) -> None:
+        segments = self._segments
+        while len(segments) > 1:
+            before, last = segments[-2:]
+            size = before.size + last.size
+            if before.part != last.part or before.size > 2 * last.size or size > SEGMENT_BYTES:
+                return
+            segments[-2:] = [before._replace(stop=last.stop, size=size)]
+            changed[last.first] = None
+            changed[before.first] = segments[-1]
+
+    def _pack_segment(self, segment: Segment) -> bytes:
+        bucket = self.book.memory.bucket_of(segment.first)
+        columns = self.book.memory.columns(segment.first, segment.stop)
+        return encode([VERSION, bucket, segment.part, *columns])
+
+    # -- reading
+
+    def load(self, key: bytes, value: bytes | None) -> None:
+        """Take a record in the order of the log."""
+        kind = key[:1]
+        if kind in OF_A_CAMPAIGN:
+            campaign_id, numbers = parts_of(key)
+            shelf = self.book.shelves.get(campaign_id)
+            if shelf is None:
+                shelf = self.book.shelves[campaign_id] = Shelf()
+            shelf.put(kind, numbers, value)
+        elif value is None:
+            self._read.pop(key, None)
+        else:
+            self._read[key] = value
+
+    def loaded(self) -> bool:
+        """All records are taken; whether there was a marker."""
+        marker = self._read.pop(MARKER, None)
+        if marker is None:
+            return False
+        self._place(_read_marker(marker))
+        shelves = self.book.shelves
+        self.book.shelves = {name: shelf for name, shelf in shelves.items() if shelf.of(CAMPAIGN)}
+        self.book.corrected = {name for name, shelf in self.book.shelves.items() if shelf.of(CORRECTION)}
+        for key, value in sorted(self._read.items()):
+            self._take(key, value)
+        self._read.clear()
+        self._written = self.book.memory.end
+        self._check_ids()
+        return True
+
+    def _place(self, marker: Marker) -> None:
+        book = self.book
+        if (marker.partition, marker.partitions) != (book.partition, book.partitions):
+            raise UnreadableLedgerError(
+                f"it is of partition {marker.partition} of {marker.partitions},"
+                f" not of {book.partition} of {book.partitions}"
+            )
+        book.positions = marker.positions
+        book.last_tick = marker.last_tick
+        book.tick = marker.tick
+        book.tick_done = marker.tick_done
+        book.tick_positions = marker.tick_positions
+        book.tick_complete = marker.tick_complete
+        book.tick_first = marker.tick_first
+        book.tick_campaigns = marker.tick_campaigns
+        book.tick_ordinal = marker.tick_ordinal
+        book.watermark = marker.watermark
+        book.rows = marker.rows
+        book.counts = Counts(*marker.counts)
+        book.memory.begin(marker.first_ordinal)
+        book.move_ticks(marker.last_tick if marker.tick is None else marker.tick, marker.next_tick)
+        self._next_ordinal = marker.next_ordinal
+
+    def _take(self, key: bytes, value: bytes) -> None:
+        kind = key[:1]
+        if kind == IDS:
+            self._take_segment(int.from_bytes(key[1:], "big"), value)
+        elif kind == WAITING:
+            campaign_id, own = parts_of(key)
+            self.book.wait_for(Waiting(campaign_id, int.from_bytes(own, "big"), *fields_of(value)))
+            self.book.changed_waiting.clear()
+        else:
+            raise UnreadableLedgerError(f"a record of an unknown kind, {kind!r}")
+
+    def _take_segment(self, first: int, value: bytes) -> None:
+        memory = self.book.memory
+        bucket, part, ids, bodies, rows, lengths, notes = fields_of(value)
+        if first != memory.end:
+            raise UnreadableLedgerError(f"ids {memory.end} to {first} are missing")
+        memory.append_columns(bucket, part, Columns(ids, bodies, rows, lengths, notes))
+        self._segments.append(Segment(part, first, memory.end, memory.size(first, memory.end)))
+
+    def _check_ids(self) -> None:
+        if self.book.memory.end != self._next_ordinal:
+            raise UnreadableLedgerError(f"ids {self.book.memory.end} to {self._next_ordinal} are missing")
+
+
+def _segment_key(first: int) -> bytes:
+    return IDS + hash_bytes(first)
+
+
+def _mark(book: Book) -> Marker:
+    counts = book.counts
+    return Marker(
+        partition=book.partition,
+        partitions=book.partitions,
+        positions=book.positions,
+        last_tick=book.last_tick,
+        next_tick=book.ticks.next,
+        tick=book.tick,
+        tick_done=book.tick_done,
+        tick_positions=book.tick_positions,
+        tick_complete=book.tick_complete,
+        tick_first=book.tick_first,
+        tick_campaigns=book.tick_campaigns,
+        tick_ordinal=book.tick_ordinal,
+        watermark=book.watermark,
+        rows=book.rows,
+        first_ordinal=book.memory.first,
+        next_ordinal=book.memory.end,
+        counts=(counts.accepted, counts.duplicates, counts.refused, counts.forgotten_early),
+    )
+
+
+def _read_marker(value: bytes) -> Marker:
+    version = decode(value).get("version")
+    if version != VERSION:
+        raise UnreadableLedgerError(f"a marker of format {version}; this version reads format {VERSION}")
+    return _marker(value)
+
+
+def _changes_of(campaign: Campaign) -> Iterator[Record]:
+    """The records of a campaign that changed."""
+    name = campaign.campaign_id
+    if campaign.changed:
+        campaign.changed = False
+        yield key_of(CAMPAIGN, name), pack_campaign(campaign)
+    if campaign.changed_history and campaign.history is not None:
+        campaign.changed_history = False
+        yield key_of(HISTORY, name), pack_history(campaign.history)
+    for day in campaign.changed_pending:
+        value = pack_pending(campaign.pending.get(day), campaign.waiting.get(day))
+        yield key_of(PENDING, name, day_bytes(day)), value
+    campaign.pack_quiet_days()
+    campaign.changed_pending.clear()
+    for day in campaign.changed_days:
+        yield key_of(COUNTED, name, day_bytes(day)), pack_counted(campaign.days[day])
+    campaign.changed_days.clear()
+    if campaign.changed_corrections:
+        yield from _changed_corrections(campaign)
+    if campaign.changed_series or campaign.dropped_series:
+        yield from _changed_series(campaign)
+
+
+def _changed_corrections(campaign: Campaign) -> Iterator[Record]:
+    for original in campaign.changed_corrections:
+        correction = campaign.corrections.get(original)
+        value = None if correction is None else pack_correction(correction)
+        yield key_of(CORRECTION, campaign.campaign_id, hash_bytes(original)), value
+    campaign.changed_corrections.clear()
+
+
+def _changed_series(campaign: Campaign) -> Iterator[Record]:
+    name = campaign.campaign_id
+    for series in campaign.dropped_series:
+        number = day_bytes(series.number)
+        yield key_of(SERIES, name, number), None
+        for day in {report.at // DAY for report in series.reports} | series.changed_days:
+            yield key_of(REPORTS, name, number, day_bytes(day)), None
+    campaign.dropped_series.clear()
+    for identity in campaign.changed_series:
+        series = campaign.series[identity]
+        number = day_bytes(series.number)
+        if series.head_changed:
+            series.head_changed = False
+            yield key_of(SERIES, name, number), pack_series(series)
+        for day in series.changed_days:
+            yield key_of(REPORTS, name, number, day_bytes(day)), pack_reports(series.of_day(day))
+        series.changed_days.clear()
+    campaign.changed_series.clear()

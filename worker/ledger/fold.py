@@ -1,0 +1,394 @@
+"""
+The fold: a batch of spend updates into the ledger, at a few microseconds each.
+
+    values ─▶ decode ─▶ ids, hashed ─▶ found in memory?
+                                        │ no, and an increment or credit ─▶ plain: cell, note, remembered
+                                        │ no, and cumulative, correction ─▶ special, after the plain ones
+                                        └ yes, or twice in this stretch  ─▶ repeat: ignored, or a conflict
+
+What is accepted does not depend on the order within a stretch, but for repeats: of one id the lowest offset is dealt
+with first, and the others are compared with it after all else.
+
+The loop of `_fold_plain` is written out and uses local names, against the style of everything else: it is where the
+worker's time goes. What it leaves out, because the batch answers it once for all: looking ids up (vectorised),
+marking campaigns as changed (`Book.hot`), dates (`fields.parse_time` remembers slices), limits (where something new
+is made).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+from schemas import reasons
+from schemas.wire import SpendUpdate, check_update, decode_updates
+from worker.intake import why_not_update
+from worker.ledger import corrections, reports
+from worker.ledger.batches import Folded, RecordBatch, Refused
+from worker.ledger.book import Book, Special, Waiting, Why, carried
+from worker.ledger.campaign import Campaign
+from worker.ledger.cells import COUNT, NOWHERE, Cell, Holding
+from worker.ledger.identity import UNKNOWN, Entries, hash64, id_hash
+from worker.ledger.packing import encode, pack_note
+
+STRETCH: Final = 8192
+"""Updates folded at a time: enough to make a lookup's fixed cost small, few enough to hold them decoded."""
+
+_PLAIN: Final = {None: 0, "increment": 0, "credit": 1}
+"""Kinds that count by themselves, as their notes say it."""
+_CUMULATIVE: Final = 2
+_CORRECTION: Final = 3
+
+_FULL: Final = "the ledger holds as many {} as it may"
+
+
+Placed = tuple[int, SpendUpdate]
+"""An update, and its place in the stretch."""
+
+
+class Repeat(NamedTuple):
+    """An update whose id is known: its place, and the hash of what the known one said (None: it is in the stretch)."""
+
+    place: int
+    update: SpendUpdate
+    standing: int | None
+
+
+class Stretch:
+    """Updates folded together, and what becomes of them."""
+
+    def __init__(self, book: Book, batch: RecordBatch, start: int, stop: int) -> None:
+        self.book = book
+        self.offsets = batch.offsets[start:stop]
+        self.keys = batch.keys[start:stop]
+        self.values = batch.values[start:stop]
+        self.updates: list[SpendUpdate | None] = decode_updates(self.values)
+        self.hashes = [hash64(f"{u.campaign_id}\0{u.source}\0{u.event_id}".encode()) if u else 0 for u in self.updates]
+        self.accepted = 0
+        self.duplicates = 0
+        self.refused: list[Refused] = []
+        self.late: list[Refused] = []
+        # -- accepted, and not in the memory yet
+        self.ids: list[int] = []
+        self.rows: list[int] = []
+        self.notes: list[bytes] = []
+        self.mute: list[int] = []
+        """Which of the notes are not kept: their source is not corrigible."""
+        # -- accepted, and remembered
+        self.fresh: dict[int, int] = {}
+        """The hash of what each said, by the hash of its id; filled only where a repeat may ask."""
+
+    def fold(self) -> None:
+        """Fold it all."""
+        if not all(self.updates):
+            self._refuse_unreadable()
+        repeats = self._take_out_repeats()
+        odd = self._fold_plain(enumerate(self.updates))
+        accepted = [*self._remember(), *self._fold_specials(odd)]
+        for repeat in repeats:
+            accepted += self._fold_repeat(repeat)
+        self.late += corrections.meet(self.book, accepted)
+
+    def _refuse_unreadable(self) -> None:
+        for place, update in enumerate(self.updates):
+            if update is None:
+                self._refuse_by_form(place)
+
+    # -- repeats
+
+    def _take_out_repeats(self) -> list[Repeat]:
+        """Take out of the updates those whose id is remembered, or stands earlier in the stretch."""
+        memory, updates = self.book.memory, self.updates
+        repeats = []
+        for place, ordinal in memory.find(self.hashes).items():
+            update = updates[place]
+            if update is not None:
+                repeats.append(Repeat(place, update, memory.body(ordinal)))
+                updates[place] = None
+        if len(set(self.hashes)) < len(self.hashes):
+            repeats += self._take_out_seconds()
+        return sorted(repeats, key=lambda repeat: repeat.place)
+
+    def _take_out_seconds(self) -> list[Repeat]:
+        seen: set[int] = set()
+        seconds = []
+        for place, (update, hashed) in enumerate(zip(self.updates, self.hashes, strict=True)):
+            if update is not None and hashed in seen:
+                seconds.append(Repeat(place, update, None))
+                self.updates[place] = None
+            seen.add(hashed)
+        self.fresh = {self.hashes[second.place]: UNKNOWN for second in seconds}
+        return seconds
+
+    def _fold_repeat(self, repeat: Repeat) -> list[int]:
+        """Ignore a repeat, or refuse a conflict; fold it where what it repeats was refused. The ids this accepts."""
+        place, update, standing = repeat
+        if standing is None:
+            standing = self.fresh[self.hashes[place]]
+            if standing == UNKNOWN:
+                odd = self._fold_plain([(place, update)])
+                return [*self._remember(), *self._fold_specials(odd)]
+        checked = check_update(update)
+        if checked is None:
+            self._refuse_by_form(place)
+            return []
+        campaign = self._find(update.campaign_id, place)
+        if campaign is None:
+            return []
+        if _body(campaign, update, *checked) == standing:
+            self.duplicates += 1
+        else:
+            self._refuse(place, reasons.CONFLICTING_UPDATE, "event_id", "known with another body; the first stands")
+            campaign.tell(reasons.CONFLICTING_UPDATE, {})
+        return []
+
+    # -- increments and credits
+
+    def _fold_plain(self, updates: Iterable[tuple[int, SpendUpdate | None]]) -> list[Placed]:  # noqa: C901, PLR0912, PLR0915
+        """Fold the increments and credits among *updates*; those of the other kinds are left."""
+        odd: list[Placed] = []
+        keys, hashes, hot, most = self.keys, self.hashes, self.book.hot, self.book.limits.cells
+        corrigible = self.book.limits.corrigible_sources
+        find_campaign, kind_of, check, pack = hot.get, _PLAIN.get, check_update, encode
+        remember_id, remember_row, remember_note = self.ids.append, self.rows.append, self.notes.append
+        for place, update in updates:
+            if update is None:
+                continue
+            kind = kind_of(update.kind)
+            if kind is None:
+                odd.append((place, update))
+                continue
+            checked = check(update)
+            if checked is None:
+                self._refuse_by_form(place)
+                continue
+            at, spend, value = checked
+            campaign = find_campaign(update.campaign_id)
+            if campaign is None or campaign.key != keys[place]:
+                campaign = self._find(update.campaign_id, place)
+                if campaign is None:
+                    continue
+            cell = campaign.cell
+            if not cell.lo <= at < cell.hi:
+                cell = campaign.seek(at, most) or NOWHERE
+            currency = update.currency
+            held = cell.held.get((update.channel, update.deal_id, currency))
+            if held is None:
+                held = self._hold(campaign, cell, update, place)
+                if held is None:
+                    continue
+            impressions, clicks, conversions = update.impressions, update.clicks, update.conversions
+            bids, wins, requests = update.bids, update.wins, update.requests
+            said = (
+                kind, held[8], at, currency, update.line_item_id, update.series, update.sequence,
+                spend, impressions, clicks, conversions, bids, wins, requests, value,
+            )  # fmt: skip
+            try:
+                note = pack(said)
+            except OverflowError:
+                note = pack_note(said)
+            held[0] += spend  # type: ignore[operator]  # an increment or credit has spend
+            if impressions:
+                held[1] += impressions
+            if clicks:
+                held[2] += clicks
+            if conversions:
+                held[3] += conversions
+            if bids:
+                held[4] += bids
+            if wins:
+                held[5] += wins
+            if requests:
+                held[6] += requests
+            if value:
+                held[7] += value
+            held[9] += 1
+            cell.latest = max(cell.latest, at)
+            if corrigible is not None and update.source not in corrigible:
+                self.mute.append(len(self.ids))
+            remember_id(hashes[place])
+            remember_row(campaign.row)
+            remember_note(note)
+        return odd
+
+    def _find(self, campaign_id: str, place: int) -> Campaign | None:
+        """The campaign of an update, made if it is new; None where the update does not belong here or is too much."""
+        if not self.book.belongs_here(campaign_id, self.keys[place]):
+            self._refuse(place, reasons.WRONG_PARTITION, "campaign_id", "its key or partition is not its campaign's")
+            return None
+        campaign = self.book.open(campaign_id)
+        if campaign is None:
+            self._refuse(place, reasons.SERIES_LIMIT, "campaign_id", _FULL.format("campaigns"))
+        return campaign
+
+    def _hold(self, campaign: Campaign, cell: Cell, update: SpendUpdate, place: int) -> Holding | None:
+        """A place for an attribution that is new in the cell; None where there can be none."""
+        why = self._why_not_hold(campaign, cell, update)
+        if why is not None:
+            self._refuse(place, *why)
+            return None
+        number = campaign.number(update.channel, update.deal_id)
+        name = campaign.names[number]
+        held = cell.held[name.channel, name.deal_id, update.currency] = [0] * COUNT + [number, 0]
+        return held
+
+    def _why_not_hold(self, campaign: Campaign, cell: Cell, update: SpendUpdate) -> Why | None:
+        """Why the campaign cannot take an update of that time, currency and attribution."""
+        if cell is NOWHERE:
+            return Why(reasons.SERIES_LIMIT, "event_time", _FULL.format("uncounted time cells of the campaign"))
+        if campaign.history is not None and not corrections.in_currency(campaign, update.currency):
+            detail = f"the campaign is in {campaign.currency}, this in {update.currency}"
+            return Why(reasons.CURRENCY_MISMATCH, "currency", detail)
+        is_new = (update.channel, update.deal_id) not in campaign.numbers
+        if is_new and len(campaign.names) >= self.book.limits.attributions:
+            return Why(reasons.SERIES_LIMIT, "channel", _FULL.format("channels and deals of the campaign"))
+        return None
+
+    def _remember(self) -> list[int]:
+        """Put what was accepted into the memory; the ids."""
+        ids, rows, notes = self.ids, self.rows, self.notes
+        self.ids, self.rows, self.notes = [], [], []
+        bodies = [hash64(note) for note in notes]
+        for muted in self.mute:
+            notes[muted] = b""
+        self.mute = []
+        self._put(Entries(ids, bodies, rows, notes))
+        return ids
+
+    def _put(self, entries: Entries) -> None:
+        self.book.memory.append(self.book.bucket(), entries)
+        self.accepted += len(entries.ids)
+        if self.fresh:
+            self.fresh.update(zip(entries.ids, entries.bodies, strict=True))
+
+    # -- cumulative reports and corrections
+
+    def _fold_specials(self, updates: Sequence[Placed]) -> list[int]:
+        """Fold *updates*, which are of other kinds; the ids this accepts."""
+        specials = [special for place, update in updates if (special := self._special(place, update)) is not None]
+        if not specials:
+            return []
+        known = self.book.memory.find([special.original for special in specials])
+        accepted = Remembered()
+        for at, special in enumerate(specials):
+            self._fold_special(special, known.get(at, UNKNOWN), accepted)
+        self._put(accepted.entries())
+        return accepted.ids
+
+    def _special(self, place: int, update: SpendUpdate) -> Special | None:
+        """A cumulative report or correction that is well formed and belongs here."""
+        checked = check_update(update)
+        if checked is None:
+            self._refuse_by_form(place)
+            return None
+        campaign = self._find(update.campaign_id, place)
+        if campaign is None:
+            return None
+        at, spend, value = checked
+        original = 0 if update.corrects is None else id_hash(update.campaign_id, update.source, update.corrects)
+        return Special(place, update, campaign, at, carried(update, spend, value), original)
+
+    def _fold_special(self, special: Special, ordinal: int, accepted: Remembered) -> None:
+        """Count a report or a correction, whose original has *ordinal*; or refuse it."""
+        hashed = self.hashes[special.place]
+        if special.update.kind == "cumulative":
+            why = reports.take(self.book, special)
+        elif special.original in (hashed, *accepted.ids):
+            why = Why(reasons.NOT_CORRECTABLE, "corrects", corrections.NOT_CORRECTABLE)
+        else:
+            why = corrections.take(self.book, special, ordinal, self._waiting(special))
+        if why is not None:
+            self._refuse(special.place, *why)
+            return
+        accepted.ids.append(hashed)
+        accepted.bodies.append(_special_body(special.update, special.at, special.figures))
+        accepted.rows.append(special.campaign.row)
+
+    def _waiting(self, special: Special) -> Waiting:
+        """A correction, as it waits."""
+        place = special.place
+        return Waiting(
+            special.campaign.campaign_id,
+            self.hashes[place],
+            special.original,
+            self.book.bucket(),
+            self.offsets[place],
+            self.keys[place],
+            self.values[place] or b"",
+        )
+
+    # -- refusals
+
+    def _refuse_by_form(self, place: int) -> None:
+        why = why_not_update(self.values[place])
+        self._refuse(place, why.reason, why.field, why.detail)
+
+    def _refuse(self, place: int, reason: str, field: str, detail: str) -> None:
+        self.refused.append(Refused(self.offsets[place], reason, field, detail, self.keys[place], self.values[place]))
+
+
+class Remembered:
+    """Accepted updates that are remembered without a note."""
+
+    def __init__(self) -> None:
+        self.ids: list[int] = []
+        self.bodies: list[int] = []
+        self.rows: list[int] = []
+
+    def entries(self) -> Entries:
+        """As the memory takes them."""
+        return Entries(self.ids, self.bodies, self.rows, [b""] * len(self.ids))
+
+
+def _body(campaign: Campaign, update: SpendUpdate, at: int, spend: int | None, value: int | None) -> int | None:
+    """The hash of what an update says; None if nothing accepted can have said the same."""
+    kind = _PLAIN.get(update.kind)
+    figures = carried(update, spend, value)
+    if kind is None:
+        return _special_body(update, at, figures)
+    number = campaign.numbers.get((update.channel, update.deal_id))
+    if number is None:
+        return None
+    said = (kind, number, at, update.currency, update.line_item_id, update.series, update.sequence, *figures)
+    return hash64(pack_note(said))
+
+
+def _special_body(update: SpendUpdate, at: int, figures: tuple[int | None, ...]) -> int:
+    """The hash of what a report or a correction says, which is not kept."""
+    u = update
+    kind = _CUMULATIVE if u.kind == "cumulative" else _CORRECTION
+    said = (kind, u.channel, u.deal_id, at, u.currency, u.line_item_id, u.series, u.sequence, u.corrects, *figures)
+    return hash64(pack_note(said))
+
+
+# -- batches -----------------------------------------------------------------------------------------------------------
+
+
+def fold_spend(book: Book, batch: RecordBatch) -> Folded:
+    """Fold a record batch of spend updates into *book*."""
+    late = _advance(book, batch.max_timestamp)
+    accepted = duplicates = 0
+    refused: list[Refused] = []
+    for start in range(0, len(batch.values), STRETCH):
+        stretch = Stretch(book, batch, start, start + STRETCH)
+        stretch.fold()
+        accepted += stretch.accepted
+        duplicates += stretch.duplicates
+        refused += sorted(stretch.refused, key=lambda refusal: refusal.offset)
+        late += stretch.late
+    if batch.offsets:
+        book.advance(batch.topic, batch.offsets[-1] + 1)
+    book.counts.add(accepted, duplicates, len(refused))
+    return Folded(accepted, duplicates, refused, late)
+
+
+def _advance(book: Book, timestamp: int) -> list[Refused]:
+    """Move the horizon to a batch's greatest record timestamp, before any of its updates is looked at."""
+    before = book.bucket()
+    book.watermark = max(book.watermark, timestamp)
+    first = book.memory.first
+    book.memory.forget_before(book.oldest_bucket())
+    book.counts.forgotten_early += book.memory.forget_beyond(book.limits.ids)
+    if book.bucket() == before and book.memory.first == first:
+        return []
+    return corrections.forget(book)

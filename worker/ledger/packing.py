@@ -1,0 +1,156 @@
+"""
+How the parts of a record are written: amounts, figures, cells, notes. All of it is msgpack.
+
+    amount    an integer of hundredths, where the nanos are a whole number of them; else the nanos as bytes, signed
+              big-endian, at least one. Amounts pass 64 bits, and most are cents: 1 to 5 bytes for 9.
+    instant   in a day: the quarter of an hour it begins (0 to 95), where it begins one; else -1 - nanoseconds
+    lapse     whole seconds, where they are whole; else -1 - nanoseconds
+    figures   [amount, impressions, clicks, conversions, bids, wins, requests, amount], zeros at the end left out
+    holding   [attribution, *figures]; with a stated currency [[attribution, currency, updates], *figures]
+    cell      [instant, lapse until its latest event time (nil: none), holding ...]
+    note      what an increment or credit said, see `Note`
+
+A note is written in the fold's hot path and so keeps plain nanos; one past 64 bits is written as an amount's bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from schemas.fields import NANOS
+from worker.ledger.cells import ATTRIBUTION, COUNT, DAY, NEVER, QUARTER, UPDATES, Cell
+from worker.pacing import Figures
+
+encode = msgspec.msgpack.Encoder().encode
+decode = msgspec.msgpack.Decoder().decode
+
+HUNDREDTH: Final = NANOS // 100
+VALUE: Final = 7
+"""Where conversion_value stands: with spend (0) the figures that are money."""
+
+Pair = tuple[str | None, str | None]
+"""(channel, deal_id) of an attribution."""
+
+
+def pack_big(number: int) -> bytes:
+    """An integer of any size as signed big-endian bytes.
+
+    >>> pack_big(1), pack_big(-1), pack_big(128)
+    (b'\\x01', b'\\xff', b'\\x00\\x80')
+    """
+    return number.to_bytes(number.bit_length() // 8 + 1, "big", signed=True)
+
+
+def unpack_big(packed: int | bytes) -> int:
+    """The integer, which may have been small enough to stand for itself."""
+    return packed if isinstance(packed, int) else int.from_bytes(packed, "big", signed=True)
+
+
+def pack_amount(nanos: int) -> int | bytes:
+    """
+    Money, for a record.
+
+    >>> pack_amount(1_500_000_000), pack_amount(1)
+    (150, b'\\x01')
+    """
+    hundredths, rest = divmod(nanos, HUNDREDTH)
+    return pack_big(nanos) if rest or not -(2**63) <= hundredths < 2**63 else hundredths
+
+
+def unpack_amount(packed: int | bytes) -> int:
+    """The nanos that `pack_amount` wrote."""
+    return packed * HUNDREDTH if isinstance(packed, int) else unpack_big(packed)
+
+
+def pack_figures(figures: Sequence[int]) -> list[int | bytes]:
+    """Eight figures, without the zeros at the end; counts past 64 bits, the sums of many, as bytes."""
+    packed: list[int | bytes] = list(figures)
+    while packed and not packed[-1]:
+        packed.pop()
+    if packed:
+        packed[0] = pack_amount(figures[0])
+        if len(packed) > VALUE:
+            packed[VALUE] = pack_amount(figures[VALUE])
+        if max(figures) >= 2**63 or min(figures) < -(2**63):
+            packed[1:VALUE] = [count if -(2**63) <= count < 2**63 else pack_big(count) for count in figures[1:VALUE]]
+    return packed
+
+
+def unpack_figures(packed: Sequence[int | bytes]) -> Figures:
+    """The eight figures that `pack_figures` wrote."""
+    figures = [unpack_big(figure) for figure in packed]
+    figures += [0] * (COUNT - len(figures))
+    if packed:
+        figures[0] = unpack_amount(packed[0])
+        if len(packed) > VALUE:
+            figures[VALUE] = unpack_amount(packed[VALUE])
+    return figures
+
+
+def _pack_whole(nanos: int, unit: int) -> int:
+    whole, rest = divmod(nanos, unit)
+    return -1 - nanos if rest else whole
+
+
+def _unpack_whole(packed: int, unit: int) -> int:
+    return -1 - packed if packed < 0 else packed * unit
+
+
+def pack_cell(cell: Cell) -> list[Any]:
+    """A cell of a day."""
+    latest = None if cell.latest == NEVER else _pack_whole(cell.latest - cell.lo, NANOS)
+    return [_pack_whole(cell.lo % DAY, QUARTER), latest, *[_pack_holding(key[2], h) for key, h in cell.held.items()]]
+
+
+def _pack_holding(currency: str | None, held: Sequence[int]) -> list[Any]:
+    name = held[ATTRIBUTION] if currency is None else [held[ATTRIBUTION], currency, held[UPDATES]]
+    return [name, *pack_figures(held[:COUNT])]
+
+
+def unpack_cell(day: int, packed: Sequence[Any], pairs: Sequence[Pair]) -> Cell:
+    """The cell of that UTC day which `pack_cell` wrote; its end is not known."""
+    instant, lapse, *holdings = packed
+    lo = day * DAY + _unpack_whole(instant, QUARTER)
+    cell = Cell(lo, lo, NEVER if lapse is None else lo + _unpack_whole(lapse, NANOS))
+    for name, *figures in holdings:
+        attribution, currency, updates = (name, None, 0) if isinstance(name, int) else name
+        cell.held[(*pairs[attribution], currency)] = [*unpack_figures(figures), attribution, updates]
+    return cell
+
+
+def pack_cells(cells: Iterable[Cell]) -> list[list[Any]]:
+    """Cells of a day, in order of time."""
+    return [pack_cell(cell) for cell in sorted(cells, key=lambda cell: cell.lo)]
+
+
+class Note(NamedTuple):
+    """What an increment or a credit said. Its bytes, hashed, are also how a repeat is told from a conflict."""
+
+    kind: int
+    """0 increment, 1 credit."""
+    attribution: int
+    at: int
+    currency: str | None
+    line_item_id: str | None
+    series: str | None
+    sequence: int | None
+    figures: tuple[int | None, ...]
+
+    def counted(self) -> Figures:
+        """Its figures, absent ones as 0."""
+        return [figure or 0 for figure in self.figures]
+
+
+def pack_note(fields: tuple[Any, ...]) -> bytes:
+    """The fields of a note, its figures not in a tuple of their own, where an amount passes 64 bits."""
+    return encode([pack_big(f) if isinstance(f, int) and not -(2**63) <= f < 2**64 else f for f in fields])
+
+
+def unpack_note(packed: bytes) -> Note:
+    """The note in *packed*."""
+    kind, attribution, at, currency, line_item_id, series, sequence, *figures = decode(packed)
+    read = tuple(None if figure is None else unpack_big(figure) for figure in figures)
+    return Note(kind, attribution, at, currency, line_item_id, series, sequence, read)

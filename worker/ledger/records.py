@@ -1,0 +1,296 @@
+"""
+The ledger as records of its changelog: kinds, keys, values. Final from the start; a test holds them to golden bytes.
+
+A key is one byte for the kind, the campaign's id in UTF-8, and where a campaign has several, a NUL (which no id
+holds) and numbers, big-endian. A value is a msgpack array that begins with the version of its kind's format, which is
+1; fields are only ever added at the end. The marker is a msgpack map. Parts of values are described in `packing`.
+
+| kind | record            | key after the kind        | value after the version                                        |
+|------|-------------------|---------------------------|----------------------------------------------------------------|
+| `c`  | campaign          | id                        | row, currency, is_ticked, attributions, totals, latest, next   |
+|      |                   |                           | series number, recent cells, cases, waiting cases, pacing state|
+| `h`  | plan history      | id                        | what `PlanHistory.pack` gives                                  |
+| `p`  | pending day       | id NUL day(4)             | pending cells, waiting cells                                   |
+| `d`  | counted day       | id NUL day(4)             | cells                                                          |
+| `s`  | series            | id NUL number(4)          | source, channel, deal, line item, series, currency, base_at    |
+| `r`  | reports of a day  | id NUL number(4) day(4)   | [at, sequence, event_id, bucket, figures] of each              |
+| `x`  | correction        | id NUL original(8)        | ordinal, note, sequence, at, event_id, figures                 |
+| `w`  | waiting correction| id NUL own id(8)          | original, bucket, offset, key, value, note, ordinal            |
+| `i`  | id segment        | first ordinal(8)          | bucket, part, ids, bodies, rows, lengths of notes, notes       |
+| `m`  | marker            |                           | see `Marker`; the last record of every checkpoint              |
+
+*attributions* are [channel, deal_id] in the order of their numbers; *totals* [attribution, *figures]; *recent cells*
+[UTC day, cells]; *cases* [kind, how many, [currency, amount] of each]. Ids, bodies, rows and lengths are columns of
+little-endian integers of 8, 8, 4 and 4 bytes. Hashes and ordinals are those of `identity`, days are UTC days since
+1970. A campaign's totals are written when a tick has counted, what is pending when it came in: between ticks only the
+pending day of a campaign is written again, and a counted day once an hour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from worker.ledger.campaign import Campaign, Cases, Correction, Day, Packed
+from worker.ledger.cells import NEVER, Cell
+from worker.ledger.packing import (
+    decode,
+    encode,
+    pack_amount,
+    pack_big,
+    pack_cells,
+    pack_figures,
+    unpack_amount,
+    unpack_big,
+    unpack_cell,
+    unpack_figures,
+)
+from worker.ledger.series import Identity, Report, Series
+from worker.pacing import Attribution, PacingState, PlanHistory
+
+VERSION: Final = 1
+
+CAMPAIGN: Final = b"c"
+HISTORY: Final = b"h"
+PENDING: Final = b"p"
+COUNTED: Final = b"d"
+SERIES: Final = b"s"
+REPORTS: Final = b"r"
+CORRECTION: Final = b"x"
+WAITING: Final = b"w"
+IDS: Final = b"i"
+MARKER: Final = b"m"
+
+OF_A_CAMPAIGN: Final = frozenset((CAMPAIGN, HISTORY, PENDING, COUNTED, SERIES, REPORTS, CORRECTION))
+
+NUMBER: Final = 4
+HASH: Final = 8
+
+Record = tuple[bytes, bytes | None]
+
+
+class UnreadableLedgerError(ValueError):
+    """A record that this version does not read, or records that do not fit together."""
+
+
+# -- keys ----------------------------------------------------------------------------------------------------------
+
+
+def key_of(kind: bytes, campaign_id: str, *numbers: bytes) -> bytes:
+    """The key of a campaign's record."""
+    return b"".join((kind, campaign_id.encode(), b"\0" if numbers else b"", *numbers))
+
+
+def day_bytes(number: int) -> bytes:
+    """A day or a series' number in a key."""
+    return number.to_bytes(NUMBER, "big")
+
+
+def hash_bytes(number: int) -> bytes:
+    """A hash or an ordinal in a key."""
+    return number.to_bytes(HASH, "big")
+
+
+def parts_of(key: bytes) -> tuple[str, bytes]:
+    """The campaign's id and the numbers in the key of a campaign's record."""
+    campaign_id, _, numbers = key[1:].partition(b"\0")
+    return campaign_id.decode(), numbers
+
+
+def fields_of(value: bytes) -> list[Any]:
+    """A value's fields, its version looked at and taken off."""
+    version, *fields = decode(value)
+    if version != VERSION:
+        raise UnreadableLedgerError(f"a record of format {version}; this version reads format {VERSION}")
+    return fields
+
+
+# -- campaigns -------------------------------------------------------------------------------------------------------
+
+
+def pack_campaign(campaign: Campaign) -> bytes:
+    """The value of a campaign's record."""
+    recent: dict[int, list[Cell]] = {}
+    for cell in campaign.recent.values():
+        recent.setdefault(cell.day, []).append(cell)
+    return encode(
+        [
+            VERSION,
+            campaign.row,
+            campaign.currency,
+            campaign.is_ticked,
+            campaign.names,
+            [[campaign.numbers[name], *pack_figures(figures)] for name, figures in campaign.totals.items()],
+            None if campaign.latest == NEVER else campaign.latest,
+            campaign.next_series,
+            [[day, pack_cells(cells)] for day, cells in recent.items()],
+            _pack_cases(campaign.cases),
+            _pack_cases(campaign.waiting_cases),
+            campaign.state,
+        ]
+    )
+
+
+def unpack_campaign(campaign_id: str, key: bytes | None, value: bytes) -> Campaign:
+    """The campaign of a record; its other records are put in by `Shelf`."""
+    row, currency, is_ticked, names, totals, latest, next_series, recent, cases, waiting, state = fields_of(value)
+    campaign = Campaign(campaign_id, key, row)
+    campaign.currency = currency
+    campaign.is_ticked = is_ticked
+    campaign.names = [Attribution(*name) for name in names]
+    campaign.numbers = {name: number for number, name in enumerate(campaign.names)}
+    campaign.totals = {campaign.names[number]: unpack_figures(figures) for number, *figures in totals}
+    campaign.latest = NEVER if latest is None else latest
+    campaign.next_series = next_series
+    cells = (unpack_cell(day, cell, campaign.names) for day, packed in recent for cell in packed)
+    campaign.recent = {cell.lo: cell for cell in cells}
+    campaign.cases = _unpack_cases(cases)
+    campaign.waiting_cases = _unpack_cases(waiting)
+    campaign.state = msgspec.convert(state, PacingState)
+    campaign.changed = False
+    return campaign
+
+
+def _pack_cases(cases: Cases) -> list[Any]:
+    return [
+        [kind, count, [[currency, pack_amount(amount)] for currency, amount in amounts.items()]]
+        for kind, (count, amounts) in cases.items()
+    ]
+
+
+def _unpack_cases(packed: Iterable[Any]) -> Cases:
+    return {
+        kind: (count, {currency: unpack_amount(amount) for currency, amount in amounts})
+        for kind, count, amounts in packed
+    }
+
+
+def pack_history(history: PlanHistory) -> bytes:
+    """The value of a plan history's record."""
+    return encode([VERSION, history.pack()])
+
+
+# -- days ------------------------------------------------------------------------------------------------------------
+
+
+def pack_pending(pending: Day | Packed | None, waiting: Day | Packed | None) -> bytes | None:
+    """The value of a pending day's record; None where there is nothing."""
+    if not pending and not waiting:
+        return None
+    return encode([VERSION, _raw(pending), _raw(waiting)])
+
+
+def _raw(day: Day | Packed | None) -> msgspec.Raw:
+    if isinstance(day, Packed):
+        return msgspec.Raw(day.data)
+    return msgspec.Raw(encode(pack_cells((day or {}).values())))
+
+
+def pack_counted(data: bytes) -> bytes:
+    """The value of a counted day's record."""
+    return encode([VERSION, msgspec.Raw(data)])
+
+
+# -- series ----------------------------------------------------------------------------------------------------------
+
+
+def pack_series(series: Series) -> bytes:
+    """The value of a series' record."""
+    return encode([VERSION, *series.identity, None if series.base_at == NEVER else series.base_at])
+
+
+def pack_reports(reports: Iterable[Report]) -> bytes | None:
+    """The value of the record of a day's reports; None where there is none."""
+    packed = [[*report[:-1], _pack_said(report.figures)] for report in reports]
+    return encode([VERSION, packed]) if packed else None
+
+
+def unpack_series(number: int, head: bytes, days: Iterable[bytes]) -> Series:
+    """A series from its records."""
+    *identity, base_at = fields_of(head)
+    packed = (report for day in days for report in fields_of(day)[0])
+    reports = sorted((Report(*said, _unpack_said(figures)) for *said, figures in packed), key=Report.place)
+    return Series(number, Identity(*identity), reports, NEVER if base_at is None else base_at)
+
+
+def _pack_said(figures: Iterable[int | None]) -> list[int | bytes | None]:
+    """Figures as they were said, None being nothing; past 64 bits as bytes."""
+    return [f if f is None or -(2**63) <= f < 2**63 else pack_big(f) for f in figures]
+
+
+def _unpack_said(packed: Iterable[int | bytes | None]) -> tuple[int | None, ...]:
+    return tuple(None if figure is None else unpack_big(figure) for figure in packed)
+
+
+# -- corrections -----------------------------------------------------------------------------------------------------
+
+
+def pack_correction(correction: Correction) -> bytes:
+    """The value of the record of a correction that counts."""
+    return encode([VERSION, *correction[:-1], _pack_said(correction.figures)])
+
+
+def unpack_correction(value: bytes) -> Correction:
+    """The correction of a record."""
+    *said, figures = fields_of(value)
+    return Correction(*said, _unpack_said(figures))
+
+
+# -- the shelf -------------------------------------------------------------------------------------------------------
+
+
+class Shelf:
+    """The records of one campaign as they were read: most campaigns are not asked for before the next tick."""
+
+    __slots__ = ("by_kind",)
+
+    def __init__(self) -> None:
+        self.by_kind: dict[bytes, dict[bytes, bytes]] = {}
+
+    def put(self, kind: bytes, numbers: bytes, value: bytes | None) -> None:
+        """Take a record, or take it away."""
+        records = self.by_kind.setdefault(kind, {})
+        if value is None:
+            records.pop(numbers, None)
+        else:
+            records[numbers] = value
+
+    def of(self, kind: bytes) -> Mapping[bytes, bytes]:
+        """The records of a kind by the numbers in their keys."""
+        return self.by_kind.get(kind, {})
+
+    def is_planned(self) -> bool:
+        """Whether the campaign has, or had, a plan."""
+        return bool(self.of(HISTORY))
+
+    def unpack(self, campaign_id: str, key: bytes | None) -> Campaign:
+        """The campaign they are of."""
+        campaign = unpack_campaign(campaign_id, key, self.of(CAMPAIGN)[b""])
+        for value in self.of(HISTORY).values():
+            campaign.succeed(PlanHistory.unpack(fields_of(value)[0]))
+            campaign.changed_history = False
+        for number, value in self.of(PENDING).items():
+            _unpack_pending(campaign, int.from_bytes(number, "big"), value)
+        for number, value in self.of(COUNTED).items():
+            campaign.days[int.from_bytes(number, "big")] = encode(fields_of(value)[0])
+        for original, value in self.of(CORRECTION).items():
+            campaign.corrections[int.from_bytes(original, "big")] = unpack_correction(value)
+        for series in self._series():
+            campaign.series[series.identity] = series
+        return campaign
+
+    def _series(self) -> Iterable[Series]:
+        days: dict[bytes, list[bytes]] = {}
+        for numbers, value in self.of(REPORTS).items():
+            days.setdefault(numbers[:NUMBER], []).append(value)
+        for number, head in sorted(self.of(SERIES).items()):
+            yield unpack_series(int.from_bytes(number, "big"), head, days.get(number, []))
+
+
+def _unpack_pending(campaign: Campaign, number: int, value: bytes) -> None:
+    for days, cells in zip((campaign.pending, campaign.waiting), fields_of(value), strict=True):
+        if cells:
+            days[number] = day = campaign.unpack_day(number, encode(cells))
+            campaign.cells += len(day)

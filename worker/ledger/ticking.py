@@ -1,0 +1,133 @@
+"""
+A tick over a partition: one cut of the input, then campaign by campaign in the order of their ids, in slices.
+
+    open_tick ─▶ positions are fixed; what comes now waits, for each campaign until it is judged
+    tick_slice ─▶ pending becomes totals ─▶ worker.pacing judges ─▶ what waited becomes pending
+    close_tick ─▶ the next tick may come
+
+Slices may lie in different checkpoints: which campaign was last is part of the ledger, so that a crash resumes inside
+the tick. A tick over many campaigns therefore never stalls intake.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+from worker.ledger.book import Book
+from worker.ledger.campaign import Campaign
+from worker.ledger.splitting import cut_at_tick
+from worker.pacing import Event, PacingState, take_tick
+
+CELLS_A_CAMPAIGN: Final = 20
+"""A slice ends early at so many cells for each campaign it may judge: after a backlog one campaign has thousands."""
+
+
+class CampaignEvent(NamedTuple):
+    """An event a tick led to, and the campaign it is about: the key it is produced under."""
+
+    campaign_id: str
+    event: Event
+
+
+class TickSlice(NamedTuple):
+    """A part of a tick: what it led to, how many campaigns it judged, and whether it was the last part."""
+
+    events: list[CampaignEvent]
+    campaigns: int
+    done: bool
+
+
+def expect_tick(book: Book, tick: int) -> None:
+    """No tick before *tick* will be taken."""
+    if book.tick is None and tick != book.ticks.next:
+        book.move_ticks(book.ticks.last, tick)
+
+
+def open_tick(book: Book, tick: int, *, complete: bool, first: bool) -> None:
+    """Fix the cut of the input that *tick* counts."""
+    if book.tick is not None or (book.last_tick is not None and tick <= book.last_tick):
+        raise ValueError(f"tick {tick} is not after {book.tick or book.last_tick}")
+    book.tick = tick
+    book.tick_positions = dict(book.positions)
+    book.tick_complete = complete
+    book.tick_first = first
+    book.tick_done = None
+    book.tick_campaigns = 0
+    book.tick_ordinal = book.memory.end
+    book.move_ticks(tick, tick + book.ticks.every)
+    book.moved = True
+
+
+def tick_slice(book: Book, most: int) -> TickSlice:
+    """Judge the next campaigns, *most* at the most."""
+    assert book.tick is not None
+    planned, start = book.planned_after(book.tick_done)
+    events: list[CampaignEvent] = []
+    position = _position(book)
+    cells = at = 0
+    for at, campaign_id in enumerate(planned[start : start + most], 1):
+        campaign = book.campaign(campaign_id)
+        assert campaign is not None
+        if not _is_at_rest(campaign):
+            cells += campaign.cells
+            told = _judge(book, campaign, position)
+            events += [CampaignEvent(campaign_id, event) for event in told]
+        book.tick_done = campaign_id
+        if cells >= CELLS_A_CAMPAIGN * most:
+            break
+    book.tick_campaigns += at
+    book.moved = True
+    return TickSlice(events, at, start + at >= len(planned))
+
+
+def close_tick(book: Book) -> None:
+    """All slices are done."""
+    book.last_tick = book.tick
+    book.tick = book.tick_done = None
+    book.moved = True
+    book.epoch += 1
+
+
+def _position(book: Book) -> dict[str, Any] | None:
+    """The input the tick's numbers cover; None in a file."""
+    if not book.partitions:
+        return None
+    return {"partition": book.partition, "next_offsets": book.tick_positions}
+
+
+def _judge(book: Book, campaign: Campaign, position: dict[str, Any] | None) -> list[Event]:
+    """Count what is due, and let the core tell what it finds."""
+    assert book.tick is not None
+    assert campaign.history is not None
+    book.use(campaign)
+    for cell in campaign.straddling(book.tick):
+        cut_at_tick(book, campaign, cell, book.tick)
+    counted = campaign.count(book.tick, book.last_tick)
+    events, state = take_tick(
+        campaign.history,
+        campaign.state,
+        counted,
+        as_of=book.tick,
+        complete=book.tick_complete,
+        first=book.tick_first,
+        position=position,
+    )
+    campaign.after_tick(state)
+    if not book.tick_first:
+        _forget_versions(campaign, book.tick)
+    return events
+
+
+def _forget_versions(campaign: Campaign, tick: int) -> None:
+    """Drop plans that no tick to come asks for."""
+    assert campaign.history is not None
+    history = campaign.history.forget(tick)
+    if history is not campaign.history:
+        campaign.succeed(history)
+
+
+def _is_at_rest(campaign: Campaign) -> bool:
+    """Whether a tick finds nothing to tell: the plan has ended, all was told, and nothing came."""
+    if campaign.cells or campaign.waiting or campaign.cases or campaign.waiting_cases or campaign.history is None:
+        return False
+    return campaign.history.ended and campaign.state == PacingState()
