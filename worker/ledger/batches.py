@@ -1,6 +1,4 @@
-"""
-What goes into a ledger and what comes out at once: record batches, counts and refusals.
-"""
+"""What goes into a ledger and what comes out at once: record batches, counts and refusals."""
 
 from __future__ import annotations
 

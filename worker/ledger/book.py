@@ -153,6 +153,11 @@ class Book:
     def _key_of(self, campaign_id: str) -> bytes | None:
         return campaign_id.encode() if self.partitions else None
 
+    def cells_of(self, campaign_id: str) -> int:
+        """How many uncounted cells a campaign has."""
+        campaign = self.campaign(campaign_id)
+        return 0 if campaign is None else campaign.cells
+
     def use(self, campaign: Campaign) -> Campaign:
         """*campaign*, about to change."""
         if campaign.epoch != self.epoch:
@@ -169,6 +174,13 @@ class Book:
                 return None
             campaign = self.campaigns[campaign_id] = Campaign(campaign_id, self._key_of(campaign_id), self.rows)
             self.rows += 1
+        return self.use(campaign)
+
+    def reopen(self, campaign_id: str) -> Campaign:
+        """A campaign that is certain to be known, about to change."""
+        campaign = self.campaign(campaign_id)
+        if campaign is None:
+            raise KeyError(campaign_id)
         return self.use(campaign)
 
     def belongs_here(self, campaign_id: str, key: bytes | None) -> bool:

@@ -159,6 +159,12 @@ class Campaign:
         self.cell = NOWHERE
         self.prefixes.clear()
 
+    def forget_versions(self, tick: int) -> None:
+        """Drop plans that no tick after *tick* asks for."""
+        history = None if self.history is None else self.history.forget(tick)
+        if history is not None and history is not self.history:
+            self.succeed(history)
+
     # -- folding
 
     def number(self, channel: str | None, deal_id: str | None) -> int:
@@ -171,14 +177,14 @@ class Campaign:
             self.changed = True
         return number
 
-    def seek(self, at: int, most: int = sys.maxsize) -> Cell | None:
-        """The uncounted cell of an instant, which becomes the current one; None where it would be one too many."""
+    def seek(self, at: int, most: int = sys.maxsize) -> Cell:
+        """The uncounted cell of an instant, which becomes the current one; NOWHERE if it would be one too many."""
         lo, hi = self.ticks.around(at, *lasting(at, self.cuts))
         day = self.open_day(self.bin, lo // DAY)
         cell = day.get(lo)
         if cell is None:
             if self.cells >= most:
-                return None
+                return NOWHERE
             cell = day[lo] = Cell(lo, hi)
             self.cells += 1
         else:
@@ -211,7 +217,6 @@ class Campaign:
     def add(self, at: int, key: Key, figures: Iterable[int]) -> None:
         """Count *figures* at an instant, outside the hot path and whatever cells there are."""
         cell = self.cell if self.cell.lo <= at < self.cell.hi else self.seek(at)
-        assert cell is not None
         cell.latest = max(cell.latest, at)
         cell.add(key, self.number(key[0], key[1]), figures)
 

@@ -128,6 +128,7 @@ class Cell:
             self.add(key, held[ATTRIBUTION], held[:COUNT], held[UPDATES])
 
     def spend(self) -> int:
+        """Nanos in it, under any attribution."""
         return sum(held[0] for held in self.held.values())
 
 

@@ -14,12 +14,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from schemas import reasons
-from schemas.wire import check_update, decode_update
+from schemas.wire import Checked, SpendUpdate, check_update, decode_update
 from worker.ledger.batches import Refused
 from worker.ledger.book import Book, Special, Waiting, Why, carried
 from worker.ledger.campaign import Campaign, Correction
 from worker.ledger.identity import UNKNOWN
 from worker.ledger.packing import unpack_note
+from worker.ledger.records import UnreadableLedgerError
 from worker.pacing import Figures
 
 NOT_CORRECTABLE = "what it corrects is a correction or a cumulative report, or of a source that is not corrigible"
@@ -97,20 +98,25 @@ def _apply(book: Book, special: Special, note: bytes, ordinal: int) -> None:
 
 def counts(book: Book, campaign: Campaign, waiting: Waiting) -> None:
     """Let a correction that waited count; its original's note is known, and the campaign's plan is."""
-    update = decode_update(waiting.value)
-    checked = None if update is None else check_update(update)
-    assert update is not None
-    assert checked is not None
-    note = unpack_note(waiting.note)
-    if not in_currency(campaign, note.currency):
+    update, (at, spend, value) = _read(waiting)
+    if not in_currency(campaign, unpack_note(waiting.note).currency):
         return
     if not in_currency(campaign, update.currency):
-        campaign.tell(reasons.CURRENCY_MISMATCH, {update.currency: checked[1] or 0})
+        campaign.tell(reasons.CURRENCY_MISMATCH, {update.currency: spend or 0})
         return
-    figures = carried(update, checked[1], checked[2])
-    correction = Correction(waiting.ordinal, waiting.note, update.sequence, checked[0], update.event_id, figures)
+    figures = carried(update, spend, value)
+    correction = Correction(waiting.ordinal, waiting.note, update.sequence, at, update.event_id, figures)
     apply(campaign, waiting.original, correction)
     book.corrected.add(campaign.campaign_id)
+
+
+def _read(waiting: Waiting) -> tuple[SpendUpdate, Checked]:
+    """A correction that waits, read once more."""
+    update = decode_update(waiting.value)
+    checked = None if update is None else check_update(update)
+    if update is None or checked is None:
+        raise UnreadableLedgerError(f"a waiting correction of {waiting.campaign_id} is not readable")
+    return update, checked
 
 
 def meet(book: Book, ids: Iterable[int]) -> list[Refused]:
@@ -118,7 +124,6 @@ def meet(book: Book, ids: Iterable[int]) -> list[Refused]:
     refused: list[Refused] = []
     for original in book.wanted.keys() & set(ids):
         ordinal = book.memory.find_one(original)
-        assert ordinal != UNKNOWN
         note = book.memory.note(ordinal)
         for waiting in [book.waiting[waits] for waits in sorted(book.wanted[original])]:
             refused += _meet(book, waiting, note, ordinal)
@@ -129,8 +134,7 @@ def _meet(book: Book, waiting: Waiting, note: bytes, ordinal: int) -> list[Refus
     book.release(waiting)
     if not note:
         return [refusal(waiting, reasons.NOT_CORRECTABLE, NOT_CORRECTABLE)]
-    campaign = book.open(waiting.campaign_id)
-    assert campaign is not None
+    campaign = book.reopen(waiting.campaign_id)
     known = waiting._replace(note=note, ordinal=ordinal)
     if campaign.history is None:
         book.wait_for(known)
@@ -158,8 +162,7 @@ def forget(book: Book) -> list[Refused]:
 
 
 def _forget_originals(book: Book, campaign_id: str) -> None:
-    campaign = book.open(campaign_id)
-    assert campaign is not None
+    campaign = book.reopen(campaign_id)
     gone = [original for original, c in campaign.corrections.items() if c.ordinal < book.memory.first]
     for original in gone:
         del campaign.corrections[original]
@@ -170,12 +173,9 @@ def _forget_originals(book: Book, campaign_id: str) -> None:
 
 def _give_up(book: Book, waiting: Waiting) -> Refused:
     book.release(waiting)
-    campaign = book.open(waiting.campaign_id)
-    update = decode_update(waiting.value)
-    checked = None if update is None else check_update(update)
-    if campaign is not None and update is not None and checked is not None:
-        amount = {} if checked[1] is None else {update.currency: checked[1]}
-        campaign.tell(reasons.UNMATCHED_CORRECTION, amount)
+    update, (_, spend, _) = _read(waiting)
+    amount = {} if spend is None else {update.currency: spend}
+    book.reopen(waiting.campaign_id).tell(reasons.UNMATCHED_CORRECTION, amount)
     return refusal(waiting, reasons.UNMATCHED_CORRECTION, "what it corrects has not come within the horizon")
 
 

@@ -170,7 +170,7 @@ class Stretch:
                     continue
             cell = campaign.cell
             if not cell.lo <= at < cell.hi:
-                cell = campaign.seek(at, most) or NOWHERE
+                cell = campaign.seek(at, most)
             currency = update.currency
             held = cell.held.get((update.channel, update.deal_id, currency))
             if held is None:

@@ -373,7 +373,8 @@ class IdMemory:
     def parts(self, start: int) -> Iterator[tuple[int, int, int]]:
         """The stretches from *start* on that are forgotten at once: (where the part begins, first, stop)."""
         stops = [first for _, first in self.buckets[1:]] + [self.end]
-        for (_, part), stop in zip(self.buckets, stops, strict=True):
+        # Not strict: before the first update there is no bucket, only the end.
+        for (_, part), stop in zip(self.buckets, stops, strict=False):
             if stop > start:
                 yield part, max(part, start), stop
 

@@ -1,6 +1,4 @@
-"""
-How much a ledger may hold. Everything in it has a bound, and every bound has a reason.
-"""
+"""How much a ledger may hold. Everything in it has a bound, and every bound has a reason."""
 
 from __future__ import annotations
 

@@ -36,10 +36,10 @@ Pair = tuple[str | None, str | None]
 
 
 def pack_big(number: int) -> bytes:
-    """An integer of any size as signed big-endian bytes.
+    r"""An integer of any size as signed big-endian bytes.
 
     >>> pack_big(1), pack_big(-1), pack_big(128)
-    (b'\\x01', b'\\xff', b'\\x00\\x80')
+    (b'\x01', b'\xff', b'\x00\x80')
     """
     return number.to_bytes(number.bit_length() // 8 + 1, "big", signed=True)
 
@@ -50,11 +50,11 @@ def unpack_big(packed: int | bytes) -> int:
 
 
 def pack_amount(nanos: int) -> int | bytes:
-    """
+    r"""
     Money, for a record.
 
     >>> pack_amount(1_500_000_000), pack_amount(1)
-    (150, b'\\x01')
+    (150, b'\x01')
     """
     hundredths, rest = divmod(nanos, HUNDREDTH)
     return pack_big(nanos) if rest or not -(2**63) <= hundredths < 2**63 else hundredths

@@ -5,19 +5,22 @@ A key is one byte for the kind, the campaign's id in UTF-8, and where a campaign
 holds) and numbers, big-endian. A value is a msgpack array that begins with the version of its kind's format, which is
 1; fields are only ever added at the end. The marker is a msgpack map. Parts of values are described in `packing`.
 
-| kind | record            | key after the kind        | value after the version                                        |
-|------|-------------------|---------------------------|----------------------------------------------------------------|
-| `c`  | campaign          | id                        | row, currency, is_ticked, attributions, totals, latest, next   |
-|      |                   |                           | series number, recent cells, cases, waiting cases, pacing state|
-| `h`  | plan history      | id                        | what `PlanHistory.pack` gives                                  |
-| `p`  | pending day       | id NUL day(4)             | pending cells, waiting cells                                   |
-| `d`  | counted day       | id NUL day(4)             | cells                                                          |
-| `s`  | series            | id NUL number(4)          | source, channel, deal, line item, series, currency, base_at    |
-| `r`  | reports of a day  | id NUL number(4) day(4)   | [at, sequence, event_id, bucket, figures] of each              |
-| `x`  | correction        | id NUL original(8)        | ordinal, note, sequence, at, event_id, figures                 |
-| `w`  | waiting correction| id NUL own id(8)          | original, bucket, offset, key, value, note, ordinal            |
-| `i`  | id segment        | first ordinal(8)          | bucket, part, ids, bodies, rows, lengths of notes, notes       |
-| `m`  | marker            |                           | see `Marker`; the last record of every checkpoint              |
+| kind | record             | key after the kind       | value after the version                                |
+|------|--------------------|--------------------------|--------------------------------------------------------|
+| `c`  | campaign           | id                       | row, currency, is_ticked, attributions, totals, latest,|
+|      |                    |                          | next series number, recent cells, cases, waiting cases,|
+|      |                    |                          | pacing state                                           |
+| `h`  | plan history       | id                       | what `PlanHistory.pack` gives                          |
+| `p`  | pending day        | id NUL day(4)            | pending cells, waiting cells                           |
+| `d`  | counted day        | id NUL day(4)            | cells                                                  |
+| `s`  | series             | id NUL number(4)         | source, channel, deal, line item, series, currency,    |
+|      |                    |                          | base_at                                                |
+| `r`  | reports of a day   | id NUL number(4) day(4)  | [at, sequence, event_id, bucket, figures] of each      |
+| `x`  | correction         | id NUL original(8)       | ordinal, note, sequence, at, event_id, figures         |
+| `w`  | waiting correction | id NUL own id(8)         | original, bucket, offset, key, value, note, ordinal    |
+| `i`  | id segment         | first ordinal(8)         | bucket, part, ids, bodies, rows, lengths of notes,     |
+|      |                    |                          | notes                                                  |
+| `m`  | marker             |                          | see `changelog.Marker`; last in every checkpoint       |
 
 *attributions* are [channel, deal_id] in the order of their numbers; *totals* [attribution, *figures]; *recent cells*
 [UTC day, cells]; *cases* [kind, how many, [currency, amount] of each]. Ids, bodies, rows and lengths are columns of
@@ -101,6 +104,8 @@ def parts_of(key: bytes) -> tuple[str, bytes]:
 
 def fields_of(value: bytes) -> list[Any]:
     """A value's fields, its version looked at and taken off."""
+    version: int
+    fields: list[Any]
     version, *fields = decode(value)
     if version != VERSION:
         raise UnreadableLedgerError(f"a record of format {version}; this version reads format {VERSION}")
@@ -211,7 +216,7 @@ def unpack_series(number: int, head: bytes, days: Iterable[bytes]) -> Series:
     """A series from its records."""
     *identity, base_at = fields_of(head)
     packed = (report for day in days for report in fields_of(day)[0])
-    reports = sorted((Report(*said, _unpack_said(figures)) for *said, figures in packed), key=Report.place)
+    reports = sorted((Report._make([*said, _unpack_said(figures)]) for *said, figures in packed), key=Report.place)
     return Series(number, Identity(*identity), reports, NEVER if base_at is None else base_at)
 
 
@@ -235,7 +240,7 @@ def pack_correction(correction: Correction) -> bytes:
 def unpack_correction(value: bytes) -> Correction:
     """The correction of a record."""
     *said, figures = fields_of(value)
-    return Correction(*said, _unpack_said(figures))
+    return Correction._make([*said, _unpack_said(figures)])
 
 
 # -- the shelf -------------------------------------------------------------------------------------------------------

@@ -1,13 +1,11 @@
-"""
-Cumulative reports: into their series, and what that changes into the cells.
-"""
+"""Cumulative reports: into their series, and what that changes into the cells."""
 
 from __future__ import annotations
 
 from schemas import reasons
 from worker.ledger.book import Book, Special, Why
 from worker.ledger.campaign import Campaign
-from worker.ledger.cells import COUNT, NEVER, lasting
+from worker.ledger.cells import COUNT, NEVER, NOWHERE, lasting
 from worker.ledger.corrections import in_currency
 from worker.ledger.series import Identity, Report, Series, merge
 
@@ -26,7 +24,7 @@ def take(book: Book, special: Special) -> Why | None:
     series.collapse(book.oldest_bucket())
     if at < series.base_at:
         return Why(reasons.BEYOND_HORIZON, "event_time", "dated before the oldest total of its series that is kept")
-    if campaign.seek(at, book.limits.cells) is None:
+    if campaign.seek(at, book.limits.cells) is NOWHERE:
         detail = "the ledger holds as many uncounted time cells of the campaign as it may"
         return Why(reasons.SERIES_LIMIT, "event_time", detail)
     report = Report(at, update.sequence, update.event_id, book.bucket(), special.figures)

@@ -60,24 +60,21 @@ def open_tick(book: Book, tick: int, *, complete: bool, first: bool) -> None:
 
 def tick_slice(book: Book, most: int) -> TickSlice:
     """Judge the next campaigns, *most* at the most."""
-    assert book.tick is not None
+    if book.tick is None:
+        raise ValueError("no tick is open")
     planned, start = book.planned_after(book.tick_done)
     events: list[CampaignEvent] = []
     position = _position(book)
-    cells = at = 0
-    for at, campaign_id in enumerate(planned[start : start + most], 1):
-        campaign = book.campaign(campaign_id)
-        assert campaign is not None
-        if not _is_at_rest(campaign):
-            cells += campaign.cells
-            told = _judge(book, campaign, position)
-            events += [CampaignEvent(campaign_id, event) for event in told]
+    stop, cells = start, 0
+    while stop < min(start + most, len(planned)) and cells < CELLS_A_CAMPAIGN * most:
+        campaign_id = planned[stop]
+        cells += book.cells_of(campaign_id)
+        events += [CampaignEvent(campaign_id, event) for event in _judge(book, campaign_id, book.tick, position)]
         book.tick_done = campaign_id
-        if cells >= CELLS_A_CAMPAIGN * most:
-            break
-    book.tick_campaigns += at
+        stop += 1
+    book.tick_campaigns += stop - start
     book.moved = True
-    return TickSlice(events, at, start + at >= len(planned))
+    return TickSlice(events, stop - start, stop == len(planned))
 
 
 def close_tick(book: Book) -> None:
@@ -95,35 +92,27 @@ def _position(book: Book) -> dict[str, Any] | None:
     return {"partition": book.partition, "next_offsets": book.tick_positions}
 
 
-def _judge(book: Book, campaign: Campaign, position: dict[str, Any] | None) -> list[Event]:
+def _judge(book: Book, campaign_id: str, tick: int, position: dict[str, Any] | None) -> list[Event]:
     """Count what is due, and let the core tell what it finds."""
-    assert book.tick is not None
-    assert campaign.history is not None
+    campaign = book.campaign(campaign_id)
+    if campaign is None or campaign.history is None or _is_at_rest(campaign):
+        return []
     book.use(campaign)
-    for cell in campaign.straddling(book.tick):
-        cut_at_tick(book, campaign, cell, book.tick)
-    counted = campaign.count(book.tick, book.last_tick)
+    for cell in campaign.straddling(tick):
+        cut_at_tick(book, campaign, cell, tick)
     events, state = take_tick(
         campaign.history,
         campaign.state,
-        counted,
-        as_of=book.tick,
+        campaign.count(tick, book.last_tick),
+        as_of=tick,
         complete=book.tick_complete,
         first=book.tick_first,
         position=position,
     )
     campaign.after_tick(state)
     if not book.tick_first:
-        _forget_versions(campaign, book.tick)
+        campaign.forget_versions(tick)
     return events
-
-
-def _forget_versions(campaign: Campaign, tick: int) -> None:
-    """Drop plans that no tick to come asks for."""
-    assert campaign.history is not None
-    history = campaign.history.forget(tick)
-    if history is not campaign.history:
-        campaign.succeed(history)
 
 
 def _is_at_rest(campaign: Campaign) -> bool:
