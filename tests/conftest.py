@@ -19,6 +19,7 @@ SUITES: Final = ("kafka", "postgres", "contract", "deploy")
 HERE: Final = Path(__file__).parent
 
 RAN: Final = pytest.StashKey[Counter[tuple[str, str]]]()
+WHY_SKIPPED: Final = pytest.StashKey[dict[str, str]]()
 
 
 def suite_of(path: Path) -> str | None:
@@ -29,6 +30,7 @@ def suite_of(path: Path) -> str | None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[RAN] = Counter()
+    config.stash[WHY_SKIPPED] = {}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -38,7 +40,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Count what ran; in CI turn a suite's skip into a failure."""
     report = yield
     suite = suite_of(item.path)
@@ -46,15 +50,18 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         if report.skipped and os.environ.get("CI"):
             report.outcome = "failed"
             report.longrepr = f"skipped where nothing may be: {report.longrepr}"
+        if report.skipped:
+            item.config.stash[WHY_SKIPPED].setdefault(suite, str(call.excinfo and call.excinfo.value))
         if report.when == "call" or not report.passed:
             item.config.stash[RAN][suite, report.outcome] += 1
     return report
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """One line a suite; .ci/run reads them."""
+    """One line a suite, with what to do where it was skipped; .ci/run reads them."""
     ran = config.stash[RAN]
     for suite in SUITES:
         passed, failed, skipped = (ran[suite, outcome] for outcome in ("passed", "failed", "skipped"))
         if passed or failed or skipped:
-            terminalreporter.write_line(f"suite {suite}: {passed} passed, {failed} failed, {skipped} skipped")
+            why = f": {config.stash[WHY_SKIPPED][suite]}" if skipped else ""
+            terminalreporter.write_line(f"suite {suite}: {passed} passed, {failed} failed, {skipped} skipped{why}")
