@@ -51,7 +51,7 @@ MOST_MINUTES: Final = 527_040
 
 _POWERS: Final[tuple[int, ...]] = tuple(10**n for n in range(23))
 _MONEY: Final = re.compile(r"-?[0-9]+(?:\.[0-9]+)?", re.ASCII)
-_NUMBER: Final = re.compile(r"(-?(?:0|[1-9][0-9]*))(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?", re.ASCII)
+_NUMBER: Final = re.compile(r"(-?[0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?", re.ASCII)
 
 
 # -- money, percentages, weights -------------------------------------------------------------------------------------
