@@ -4,148 +4,160 @@ answer in a fraction of a second.
 
 Exit codes: 0 success, 2 bad input or settings (one line on standard error for each fault), 1 what else went wrong;
 `pacing worker` has more, which `worker.exits` explains. Ctrl-C ends with 130, as a shell expects.
+
+argparse, not typer: typer 0.29 imports pydantic to read any option at all, which alone takes longer than a small
+`evaluate` may (rule 23).
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, NoReturn
-
-import typer
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 if TYPE_CHECKING:
     from worker.settings import Settings
     from worker.topics import Difference
 
-FAILED = 1
-BAD_INPUT = 2
-INTERRUPTED = 130
+FAILED: Final = 1
+BAD_INPUT: Final = 2
+INTERRUPTED: Final = 130
 
-app = typer.Typer(
-    name="pacing",
-    help="Budget pacing for ad campaigns: what each should have spent by now, what it did, and what to do about it.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    # Help without rich: it takes longer to import than everything else a small command does.
-    rich_markup_mode=None,
+DESCRIPTION: Final = (
+    "Budget pacing for ad campaigns: what each should have spent by now, what it did, and what to do about it."
 )
-topics_app = typer.Typer(
-    name="topics", help="Create or check the Kafka topics.", no_args_is_help=True, rich_markup_mode=None
-)
-app.add_typer(topics_app)
+EVALUATE: Final = """
+Take one tick offline, by the worker's own core, and print its events as NDJSON.
+
+A FILE is one JSON object, a JSON array or NDJSON; '-' is standard input. Faults go to standard error as
+`file:line: field: what is wrong`; the good campaigns are still printed, and the exit code is 2.
+"""
+SETTINGS: Final = "The settings come from the environment (PACING_...), .env and secrets files; README lists them."
 
 
-@app.command()
-def evaluate(
-    plan: Annotated[str, typer.Option(metavar="FILE", help="Campaign plans; '-' is standard input.")],
-    spend: Annotated[str, typer.Option(metavar="FILE", help="Spend updates; '-' is standard input.")],
-    as_of: Annotated[str, typer.Option(metavar="TIME", help="The tick: an RFC 3339 time with an offset.")],
-) -> None:
-    """
-    Take one tick offline: files in, NDJSON out.
+class Parser(argparse.ArgumentParser):
+    """A parser that tells what is wrong in one line."""
 
-    A FILE is one JSON object, a JSON array or NDJSON. Faults go to standard error as `file:line: field: what is
-    wrong`; the good campaigns are still printed, and the exit code is 2.
-    """
-
-    def body() -> int:
-        from worker.evaluate import evaluate as run
-
-        return run(plan, spend, as_of)
-
-    _exit(body)
+    def error(self, message: str) -> NoReturn:
+        """Tell it and exit."""
+        self.exit(BAD_INPUT, f"{self.prog}: {message} (see `{self.prog} --help`)\n")
 
 
-@app.command()
-def worker() -> None:
-    """Run the worker, as the environment sets it."""
-
-    def body() -> int:
-        settings = _settings()
-        from worker.app import run
-
-        return run(settings)
-
-    _exit(body)
-
-
-@app.command()
-def demo(
-    *,
-    once: Annotated[bool, typer.Option("--once", help="Stop by itself; fail if something was not seen.")] = False,
-) -> None:
-    """Run everything here, until Ctrl-C."""
-
-    def body() -> int:
-        from worker.demo import run
-
-        return run(once=once)
-
-    _exit(body)
+def parser() -> Parser:
+    """Every command and its options; `run` of what is parsed carries the command out."""
+    pacing = Parser(prog="pacing", description=DESCRIPTION, allow_abbrev=False)
+    pacing.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    commands = pacing.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
+    _add_evaluate(commands)
+    _add(commands, "worker", _worker, "run the worker")
+    demo = _add(commands, "demo", _demo, "run everything here, until Ctrl-C")
+    demo.add_argument("--once", action="store_true", help="stop by itself; fail if something was not seen")
+    _add_topics(commands)
+    _add(commands, "migrate", _migrate, "create or upgrade the tables in PostgreSQL")
+    _add(commands, "doctor", _doctor, "check everything the worker needs, a line each")
+    return pacing
 
 
-@topics_app.command("apply")
-def topics_apply() -> None:
-    """Create missing topics; report what differs."""
+class _Version(argparse.Action):
+    """`--version`, which looks the version up only when asked."""
 
-    def body() -> int:
-        settings = _settings()
-        from worker.topics import BrokerUnavailableError, apply_now
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        from importlib.metadata import version
 
-        try:
-            applied = apply_now(settings)
-        except BrokerUnavailableError as error:
-            return _failed(error)
-        for name in applied.created:
-            typer.echo(f"{name}: created")
-        return _told(applied.differences)
-
-    _exit(body)
+        parser.exit(message=f"pacing-worker {version('pacing-worker')}\n")
 
 
-@topics_app.command("check")
-def topics_check() -> None:
-    """Say what is missing or differs."""
+def _add(commands: Any, name: str, run: Callable[[argparse.Namespace], int], told: str) -> Parser:
+    command: Parser = commands.add_parser(
+        name, help=told, description=f"{told[0].upper()}{told[1:]}.", epilog=SETTINGS, allow_abbrev=False
+    )
+    command.set_defaults(run=run)
+    return command
 
-    def body() -> int:
-        settings = _settings()
-        from worker.topics import BrokerUnavailableError, check_now
 
-        try:
-            return _told(check_now(settings))
-        except BrokerUnavailableError as error:
-            return _failed(error)
+def _add_evaluate(commands: Any) -> None:
+    evaluate: Parser = commands.add_parser(
+        "evaluate",
+        help="take one tick offline: files in, NDJSON out",
+        description=EVALUATE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    evaluate.set_defaults(run=_evaluate)
+    evaluate.add_argument("--plan", required=True, metavar="FILE", help="campaign plans")
+    evaluate.add_argument("--spend", required=True, metavar="FILE", help="spend updates")
+    evaluate.add_argument("--as-of", required=True, metavar="TIME", help="the tick: an RFC 3339 time with an offset")
 
-    _exit(body)
+
+def _add_topics(commands: Any) -> None:
+    told = "create or check the Kafka topics"
+    topics: Parser = commands.add_parser("topics", help=told, description=f"{told.capitalize()}.", allow_abbrev=False)
+    actions = topics.add_subparsers(title="actions", metavar="ACTION", required=True, parser_class=Parser)
+    _add(actions, "apply", _topics_apply, "create missing topics; report what differs in the others")
+    _add(actions, "check", _topics_check, "say what is missing or differs")
+
+
+# --- the commands ----------------------------------------------------------------------------------------------------
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from worker.evaluate import evaluate
+
+    return evaluate(options.plan, options.spend, options.as_of)
+
+
+def _worker(_options: argparse.Namespace) -> int:
+    settings = _settings()
+    from worker.app import run
+
+    return run(settings)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from worker.demo import run
+
+    return run(once=options.once)
+
+
+def _topics_apply(_options: argparse.Namespace) -> int:
+    settings = _settings()
+    from worker.topics import BrokerUnavailableError, apply_now
+
+    try:
+        applied = apply_now(settings)
+    except BrokerUnavailableError as error:
+        return _failed(error)
+    for name in applied.created:
+        _print(f"{name}: created")
+    return _told(applied.differences)
+
+
+def _topics_check(_options: argparse.Namespace) -> int:
+    settings = _settings()
+    from worker.topics import BrokerUnavailableError, check_now
+
+    try:
+        return _told(check_now(settings))
+    except BrokerUnavailableError as error:
+        return _failed(error)
 
 
 def _told(differences: list[Difference]) -> int:
     """Print how the topics differ from what is declared; the exit code says whether they do."""
     for difference in differences:
-        typer.echo(difference, err=True)
+        _complain(difference)
     if not differences:
-        typer.echo("every topic is as declared")
+        _print("every topic is as declared")
     return FAILED if differences else 0
 
 
-@app.command()
-def migrate() -> None:
-    """Create or upgrade the tables in PostgreSQL."""
-
-    def body() -> int:
-        dsn = _settings().postgres_dsn.get_secret_value()
-        if not dsn:
-            typer.echo("pacing: PACING_POSTGRES_DSN is empty: it must name the database to migrate.", err=True)
-            return BAD_INPUT
-        return _migrate(dsn)
-
-    _exit(body)
-
-
-def _migrate(dsn: str) -> int:
+def _migrate(_options: argparse.Namespace) -> int:
+    dsn = _settings().postgres_dsn.get_secret_value()
+    if not dsn:
+        _complain("pacing: PACING_POSTGRES_DSN is empty: it must name the database to migrate.")
+        return BAD_INPUT
     import asyncio
 
     import asyncpg
@@ -155,29 +167,20 @@ def _migrate(dsn: str) -> int:
     try:
         applied = asyncio.run(migrate.migrate(dsn))
     except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError, migrate.MigrationError) as error:
-        return _failed(f"PostgreSQL: {error}" if str(error) else f"PostgreSQL: {type(error).__name__}")
+        return _failed(f"PostgreSQL: {str(error) or type(error).__name__}")
     for name in applied:
-        typer.echo(f"{name}: applied")
-    typer.echo("every migration is applied")
+        _print(f"{name}: applied")
+    _print("every migration is applied")
     return 0
 
 
-@app.command()
-def doctor() -> None:
-    """Check everything the worker needs, a line each."""
+def _doctor(_options: argparse.Namespace) -> int:
+    from worker.doctor import run
 
-    def body() -> int:
-        from worker.doctor import run
-
-        return run()
-
-    _exit(body)
+    return run()
 
 
-def _failed(why: object) -> int:
-    """Say why a command could not be carried out."""
-    typer.echo(f"pacing: {why}", err=True)
-    return FAILED
+# --- ends ------------------------------------------------------------------------------------------------------------
 
 
 def _settings() -> Settings:
@@ -188,34 +191,42 @@ def _settings() -> Settings:
         return load_settings()
     except SettingsError as error:
         for fault in error.faults:
-            typer.echo(f"pacing: {fault}", err=True)
-        raise typer.Exit(BAD_INPUT) from None
+            _complain(f"pacing: {fault}")
+        raise SystemExit(BAD_INPUT) from None
 
 
-def _exit(body: Callable[[], int]) -> NoReturn:
-    """Run a command's *body* and end the process as it ended."""
+def _print(line: object) -> None:
+    sys.stdout.write(f"{line}\n")
+
+
+def _complain(line: object) -> None:
+    sys.stderr.write(f"{line}\n")
+
+
+def _failed(why: object) -> int:
+    """Say why a command could not be carried out."""
+    _complain(f"pacing: {why}")
+    return FAILED
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The console script; the exit code. What nobody expected ends here: `python -X dev -m worker.cli` shows where."""
     try:
-        code = body()
+        options = parser().parse_args(arguments)
+        code: int = options.run(options)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        code = INTERRUPTED
+        return INTERRUPTED
     except BrokenPipeError:
         # Who read our output went away; what is still buffered has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = FAILED
-    raise typer.Exit(code)
-
-
-def main() -> None:
-    """The console script. What nobody expected ends here, in one line; `python -X dev -m worker.cli` shows where."""
-    try:
-        app()
+        return FAILED
     except Exception as error:
         if sys.flags.dev_mode:
             raise
-        typer.echo(f"pacing: {type(error).__name__}: {error}", err=True)
-        sys.exit(FAILED)
+        return _failed(f"{type(error).__name__}: {error}")
+    return code
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
