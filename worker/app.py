@@ -26,6 +26,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from prometheus_client import CollectorRegistry
 from yarl import URL
 
+from schemas.reasons import REASONS
 from worker import lane, web
 from worker.checkpoint import Checkpoints, new_producer
 from worker.events import EventWriter
@@ -92,7 +93,7 @@ class Parts:
         self._producer = producer
         self._clock = clock
         self._writer = EventWriter(output_topics(settings), settings.event_source)
-        self.metrics = Metrics(CollectorRegistry())
+        self.metrics = Metrics(CollectorRegistry(), shown_campaigns=settings.campaign_gauges)
         self.watchdog = Watchdog()
         self.ownership: Ownership
 
@@ -160,7 +161,8 @@ def create_app(
     app.transport = lane_transport(app, settings, ownership)
     connect(app, settings, ownership)
     lag_watch = LagWatch(ownership, parts.watchdog, parts.metrics)
-    parts.metrics.expect_inputs(input_topics(settings))
+    parts.metrics.expect_inputs(input_topics(settings), list(REASONS))
+    parts.metrics.expect_outputs(output_topics(settings).values())
     parts.metrics.tick_period_seconds.set(settings.tick_seconds)
     return Worker(settings, app, ownership, lag_watch, parts.watchdog, parts.metrics)
 
@@ -247,11 +249,11 @@ def credentials(settings: Settings) -> faust.SASLCredentials | faust.SSLCredenti
 # --- running it ------------------------------------------------------------------------------------------------------
 
 
-def run(settings: Settings) -> int:
-    """Run the worker until SIGTERM or Ctrl-C; the exit code (`worker.exits`)."""
+def run(settings: Settings, **seams: Any) -> int:
+    """Run the worker until SIGTERM or Ctrl-C; the exit code (`worker.exits`). *seams* are `create_app`'s."""
     configure_logs(settings)
     gc.set_threshold(*GC_THRESHOLDS)
-    return asyncio.run(serve(create_app(settings)))
+    return asyncio.run(serve(create_app(settings, **seams)))
 
 
 async def serve(worker: Worker) -> int:

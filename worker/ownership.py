@@ -75,6 +75,7 @@ class Held:
     def open(self) -> None:
         """Let it fold, save and tick."""
         number = self.partition.number
+        self._ticks.expect()
         self.partition.is_open = True
         saving = or_leave(Exit.CHECKPOINT, f"the checkpoint of partition {number} failed", self.saver.run())
         ticking = or_leave(Exit.DEFECT, f"the tick of partition {number} failed", self._ticks.run())

@@ -122,7 +122,9 @@ class Partition:
     def _fold_batch(self, topic: str, fetched: Fetched) -> None:
         if fetched.records is not None and fetched.records.values:
             self._check_whole(fetched, fetched.records)
-            self._count(fetched.records, self._folding(topic)(fetched.records))
+            with self._metrics.fold_seconds.labels(topic).time():
+                folded = self._folding(topic)(fetched.records)
+            self._count(fetched.records, folded)
         self.ledger.advance(topic, fetched.end)
         self._unsaved += fetched.end - fetched.start
         if self._unsaved >= self._most_unsaved:
@@ -143,13 +145,14 @@ class Partition:
 
     def _count(self, records: RecordBatch, folded: Folded) -> None:
         topic, partition = records.topic, str(records.partition)
-        for refused in folded.refused:
+        for refused in (*folded.refused, *folded.late):
             self.outbox.dead_letter(topic, refused)
             self._metrics.dead_letters.labels(topic, refused.reason).inc()
         inputs = self._metrics.inputs
         inputs.labels(topic, "accepted").inc(folded.accepted)
         inputs.labels(topic, "duplicate").inc(folded.duplicates)
         inputs.labels(topic, "rejected").inc(len(folded.refused))
+        self._metrics.refused_late.labels(topic).inc(len(folded.late))
         self._metrics.input_batches.labels(topic).inc()
         self._metrics.input_newest_record.labels(topic, partition).set(records.max_timestamp / 1000)
 

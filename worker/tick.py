@@ -54,6 +54,16 @@ class Schedule(NamedTuple):
         """
         return now - now % self.period_nanos
 
+    def next_after(self, last: int | None, now: int) -> int:
+        """
+        The first tick that can still be taken: the newest one due, else the one after the *last*.
+
+        >>> [Schedule(60, 1.0).next_after(120, now) for now in (119, 121, 185)]
+        [180, 180, 180]
+        """
+        newest = self.newest(now)
+        return newest if last is None else max(newest, last + self.period_nanos)
+
     def missed(self, last: int | None, tick: int) -> int:
         """How many ticks between *last* and *tick* are never taken."""
         return 0 if last is None else (tick - last) // self.period_nanos - 1
@@ -91,10 +101,16 @@ class Ticks:
         self._inputs = inputs
         self._metrics = metrics
         self._census = Census(partition.number, metrics)
+        self._next = 0
 
     @property
     def _ledger(self) -> Ledger:
         return self._partition.ledger
+
+    def expect(self) -> None:
+        """Tell the ledger which tick is the first that may come: what it folds is kept apart where that one cuts."""
+        self._next = self._schedule.next_after(self._ledger.last_tick, self._clock())
+        self._ledger.expect_tick(self._next)
 
     async def run(self) -> None:
         """Take every tick that comes, after the one a crash or a rebalance interrupted."""
@@ -104,18 +120,14 @@ class Ticks:
             await self.take(await self._next_due())
 
     async def _next_due(self) -> int:
-        """Sleep until a tick is due that was not taken; in short naps, because clocks are stepped."""
-        while True:
-            now = self._clock()
-            tick = self._schedule.newest(now)
-            if self._ledger.last_tick is None or tick > self._ledger.last_tick:
-                return tick
-            left = (self._ledger.last_tick + self._schedule.period_nanos - now) / NANOS
+        """Sleep until the next tick is due; in short naps, because clocks are stepped."""
+        while (tick := self._schedule.newest(self._clock())) < self._next:
+            left = (self._next - self._clock()) / NANOS
             await asyncio.sleep(min(max(left, 0.0), LONGEST_SLEEP_SECONDS))
+        return tick
 
     async def take(self, tick: int) -> None:
         """Take *tick*, once its input is folded or it has waited long enough."""
-        self._ledger.expect_tick(tick)
         deadline = time.monotonic() + self._schedule.wait_seconds
         complete = await self._partition.read_up_to(await self._inputs.ends(self._partition.number), deadline)
         self._metrics.ticks_skipped.inc(self._schedule.missed(self._ledger.last_tick, tick))
@@ -149,7 +161,7 @@ class Ticks:
         if part.done:
             self._partition.outbox.event(tick_closed(self._ledger))
             self._ledger.close_tick()
-            self._ledger.expect_tick(self._schedule.newest(self._clock()) + self._schedule.period_nanos)
+            self.expect()
         return part.done
 
     def _told(self, tick: int, seconds: float) -> None:

@@ -8,11 +8,14 @@ tests are skipped with the reason; where CI is set, that is a failure: a promise
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.kafka.broker import Broker, BrokerUnavailableError, outside_bootstrap, running_broker, why_unavailable
+from tests.kafka.stage import Stage
 
 pytestmark = pytest.mark.kafka
 
@@ -49,3 +52,18 @@ def started() -> Iterator[Broker]:
             yield broker
     except BrokerUnavailableError as error:
         no_kafka(str(error))
+
+
+@pytest.fixture
+def stage(kafka: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[..., Stage]]:
+    """Makes stages: topics and settings of the test's own, and an end to every worker it started."""
+    stages: list[Stage] = []
+
+    def make(**settings: object) -> Stage:
+        name = f"{request.node.name[:40]}-{uuid.uuid4().hex[:8]}".replace("[", "-").replace("]", "")
+        stages.append(Stage(kafka, name, tmp_path, **settings))
+        return stages[-1]
+
+    yield make
+    for each in stages:
+        each.end()
