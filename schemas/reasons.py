@@ -32,5 +32,5 @@ REASONS: Final = {
     INVALID_PLAN: "The plan is not well formed or cannot hold; the last good plan stays in force.",
     UNSUPPORTED_PLAN: "The plan asks for what this version does not do; the last good plan stays in force.",
     BEYOND_HORIZON: "It is older than what the ledger can still place exactly.",
-    SERIES_LIMIT: "The campaign has more series of cumulative reports than the ledger keeps.",
+    SERIES_LIMIT: "The ledger is full: of campaigns, or for one of series, channels, uncounted time or corrections.",
 }
