@@ -113,6 +113,7 @@ class Census:
 
     def _show_size(self, size: LedgerStatistics) -> None:
         self._metrics.ids_remembered.labels(self._label).set(size.ids)
+        self._metrics.ids_forgotten_early.labels(self._label).set(size.forgotten_early)
         self._metrics.ledger_bytes.labels(self._label).set(size.bytes)
         self._metrics.corrections_pending.labels(self._label).set(size.pending_corrections)
         self._metrics.series.labels(self._label).set(size.series)

@@ -248,6 +248,11 @@ class Metrics:
 
     # The ledger's size: each has a limit.
     ids_remembered = gauge("pacing_ids_remembered", "Update ids within the horizon.", partition=BY_PARTITION)
+    ids_forgotten_early = gauge(
+        "pacing_ids_forgotten_early",
+        "Ids ever forgotten before the horizon, because there were more than the ledger may remember.",
+        partition=BY_PARTITION,
+    )
     ledger_bytes = gauge("pacing_ledger_bytes", "Memory of the ledger, estimated.", partition=BY_PARTITION)
     corrections_pending = gauge(
         "pacing_corrections_pending", "Corrections whose original has not come.", partition=BY_PARTITION
