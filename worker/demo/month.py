@@ -1,5 +1,8 @@
 """
-One run of the cast: broker, database and worker started in order, the feed sent when it is due, the figures shown.
+One run of the cast: broker, database and worker started in order, then the feed sent when it is due, the figures shown.
+
+The feed begins when the worker says that it is ready, so the play is the same on a slow machine as on a fast one; the
+days that have passed by then come at once, as the backlog that a worker finds in the middle of a month.
 
 It ends for good when the person says so, when a bounded demo has seen everything (or waited long enough), or when a
 part died. It ends to begin again when the last flight is over, or when the embedded broker has outgrown what it keeps.
@@ -18,21 +21,18 @@ import asyncpg
 
 from schemas.fields import NANOS
 from worker.demo.broker import PARTITIONS, EmbeddedBroker, running_broker
-from worker.demo.feed import NAMES, Due, Feed
+from worker.demo.feed import NAMES, Feed
 from worker.demo.postgres import EmbeddedPostgres
-from worker.demo.process import WorkerProcess, running_worker
+from worker.demo.process import WorkerProcess, is_ready, running_worker
 from worker.demo.readback import Readback, connect
 from worker.demo.screen import FEED, Screen, Summary, open_screen
-from worker.demo.stories import aligned
+from worker.demo.stories import Note, aligned
 from worker.demo.view import Happening, Places, Seen
 from worker.settings import Settings
 from worker.sink.migrate import migrate
 from worker.topics import every_topic
 
 TICK_SECONDS: Final = 2
-
-LEAD_SECONDS: Final = 6
-"""From the worker's start to the first second of the feed: about what a worker needs until its first tick."""
 
 LOOK_SECONDS: Final = 0.2
 READ_SECONDS: Final = 1.0
@@ -78,14 +78,11 @@ async def play_month(stage: Stage, number: int) -> End:
     with ExitStack() as undo:
         broker = undo.enter_context(running_broker([topic.name for topic in every_topic(names)]))
         dsn = await _new_database(stage.server, f"pacing_{number}")
-        player = Player(broker, names, Feed(aligned(time.time_ns() + LEAD_SECONDS * NANOS, TICK_SECONDS)))
-        player.play()
-        broker.flush()
         log = stage.folder / "worker.log"
         worker = undo.enter_context(running_worker(_environment(stage, broker, dsn), stage.folder, log))
         screen = _screen(stage, Places(f"http://127.0.0.1:{stage.web_port}", broker.bootstrap, dsn, str(log)))
         undo.enter_context(closing(screen))
-        return await Month(stage, player, worker, screen).watch(dsn)
+        return await Month(stage, Player(broker, names), worker, screen).watch(dsn)
 
 
 async def _new_database(server: EmbeddedPostgres, name: str) -> str:
@@ -119,19 +116,34 @@ def _screen(stage: Stage, places: Places) -> Screen:
 
 
 class Player:
-    """Sends the feed to the broker's topics as it becomes due."""
+    """Sends the feed to the broker's topics as it becomes due, from the moment it is told to begin."""
 
-    def __init__(self, broker: EmbeddedBroker, names: Settings, feed: Feed) -> None:
+    def __init__(self, broker: EmbeddedBroker, names: Settings) -> None:
         self.broker = broker
-        self.feed = feed
         self._names = names
+        self._feed: Feed | None = None
 
-    def play(self) -> Due:
-        """Send what has become due; what it was."""
-        due = self.feed.due(time.time_ns())
+    @property
+    def has_begun(self) -> bool:
+        """Whether there is a feed yet."""
+        return self._feed is not None
+
+    def begin(self) -> None:
+        """Let the feed start at the next tick; what was before that is due now."""
+        self._feed = Feed(aligned(time.time_ns(), TICK_SECONDS))
+
+    def play(self) -> list[Note]:
+        """Send what has become due; what a person would say about it."""
+        if self._feed is None:
+            return []
+        due = self._feed.due(time.time_ns())
         plans, spend = self._names.topic_campaign_plans, self._names.topic_spend_updates
         self.broker.send((plans if message.is_plan else spend, message) for message in due.messages)
-        return due
+        return due.notes
+
+    def is_over(self) -> bool:
+        """Whether the last flight, and the time for its closing snapshot, are over."""
+        return self._feed is not None and time.time_ns() > self._feed.ends_at + AFTERWARDS_SECONDS * NANOS
 
 
 class Month:
@@ -145,7 +157,6 @@ class Month:
         self._said: list[Happening] = []
         self._seen = Seen()
         self._is_full = False
-        self._over_at = player.feed.ends_at + AFTERWARDS_SECONDS * NANOS
 
     async def watch(self, dsn: str) -> End:
         """Feed, read back and show; why it ended, which is told where it is a failure."""
@@ -175,8 +186,9 @@ class Month:
     async def _until_it_ends(self, readback: Readback) -> End:
         read_at = 0.0
         while (end := self._end()) is None:
-            due = self._player.play()
-            self._said += [Happening(note.at, note.campaign_id, FEED, note.text) for note in due.notes]
+            if not self._player.has_begun and await is_ready(self._stage.web_port):
+                self._player.begin()
+            self._said += [Happening(note.at, note.campaign_id, FEED, note.text) for note in self._player.play()]
             if time.monotonic() - read_at >= READ_SECONDS:
                 read_at = time.monotonic()
                 await self._show(readback)
@@ -198,7 +210,7 @@ class Month:
             End.WORKER_DIED: not self._worker.is_running,
             End.SEEN: self._stage.deadline is not None and not self._seen.missing(len(NAMES)),
             End.NOT_SEEN: self._stage.deadline is not None and time.monotonic() > self._stage.deadline,
-            End.OVER: time.time_ns() > self._over_at,
+            End.OVER: self._player.is_over(),
             End.FULL: self._is_full,
         }
         return next((end for end, holds in reasons.items() if holds), None)

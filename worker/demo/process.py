@@ -7,6 +7,7 @@ kept away from it, so the demo is the same everywhere and never talks to anybody
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -79,6 +80,18 @@ def _environment(settings: Mapping[str, str]) -> dict[str, str]:
     """This process's environment without anybody's settings, and with the demo's."""
     kept = {name: value for name, value in os.environ.items() if not name.upper().startswith("PACING_")}
     return kept | dict(settings)
+
+
+async def is_ready(web_port: int) -> bool:
+    """Whether the worker at that port says that it has its partitions and does its job."""
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", web_port)
+    except OSError:
+        return False
+    with contextlib.closing(writer):
+        writer.write(b"GET /readyz HTTP/1.0\r\n\r\n")
+        status_line = await reader.readline()
+    return b" 200 " in status_line
 
 
 @contextlib.contextmanager
