@@ -49,6 +49,7 @@ from worker.topics import (
     input_topics,
     ledger_topic,
     output_topics,
+    settled,
 )
 
 if TYPE_CHECKING:
@@ -253,14 +254,14 @@ def run(settings: Settings, **seams: Any) -> int:
     """Run the worker until SIGTERM or Ctrl-C; the exit code (`worker.exits`). *seams* are `create_app`'s."""
     configure_logs(settings)
     gc.set_threshold(*GC_THRESHOLDS)
+    settings = asyncio.run(look_at_topics(settings))
     return asyncio.run(serve(create_app(settings, **seams)))
 
 
 async def serve(worker: Worker) -> int:
-    """Look at the topics, start everything, wait for the end, stop everything."""
+    """Start everything, wait for the end, stop everything."""
     worker.watchdog.start()
     stop = stop_signal()
-    await look_at_topics(worker.settings)
     async with watched(worker):
         starting = asyncio.create_task(or_leave(Exit.DEFECT, "the worker could not start", start(worker)))
         await first_of(stop.wait(), worker.app.wait())
@@ -281,10 +282,15 @@ async def start(worker: Worker) -> None:
     await worker.lag_watch.run()
 
 
-async def look_at_topics(settings: Settings) -> None:
-    """End the process if the topics are not as declared where that matters; warn where it may matter."""
+async def look_at_topics(settings: Settings) -> Settings:
+    """
+    The settings, with what they leave to the cluster.
+
+    Ends the process if the topics are not as declared where that matters; warns where it may matter.
+    """
     try:
         async with broker_admin(settings) as admin:
+            settings = await settled(admin, settings)
             differences = await check_topics(admin, settings)
     except BrokerUnavailableError as error:
         leave(Exit.INPUT_STALLED, str(error))
@@ -293,6 +299,7 @@ async def look_at_topics(settings: Settings) -> None:
     fatal = [str(difference) for difference in differences if difference.fatal]
     if fatal:
         leave(Exit.MISCONFIGURED, f"topics are not as they must be (see `pacing topics apply`): {'; '.join(fatal)}")
+    return settings
 
 
 @asynccontextmanager

@@ -19,7 +19,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from worker.settings import Settings, SettingsError, load_settings, unknown_variables
-from worker.topics import BrokerUnavailableError, broker_admin, check_topics, every_topic, hush, ledger_topic
+from worker.topics import BrokerUnavailableError, broker_admin, check_topics, every_topic, hush, ledger_topic, settled
 
 if TYPE_CHECKING:
     from aiokafka.admin import AIOKafkaAdminClient
@@ -136,6 +136,7 @@ async def _kafka(settings: Settings) -> AsyncIterator[Finding]:
     try:
         async with broker_admin(settings) as admin:
             yield await _broker(admin, settings)
+            settings = await settled(admin, settings)
             for look in (_topics, _transaction):
                 for finding in await look(admin, settings):
                     yield finding

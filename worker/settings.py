@@ -110,19 +110,19 @@ class Settings(BaseSettings):
     topic_alert_cleared: TopicName = Field("pacing.alert_cleared", description="Output: other signals cleared.")
     topic_tick_closed: TopicName = Field("pacing.tick_closed", description="Output: one for each partition and tick.")
     partitions: int = Field(
-        8,
-        ge=1,
+        0,
+        ge=0,
         le=10_000,
-        description="Partitions of every topic. They must all have the same number, and it must not change while"
-        " the ledger"
-        " lives: a campaign's spend, plan and ledger meet in one partition.",
+        description="Partitions of every topic. They must all have the same number, and it must not change while the"
+        " ledger lives: a campaign's spend, plan and ledger meet in one partition. 0: as many as the topics that exist"
+        " have, else 8.",
     )
     replication_factor: int = Field(
-        3,
-        ge=1,
+        0,
+        ge=0,
         le=15,
         description="Copies of every topic that `pacing topics apply` creates; one less must be in sync for a write"
-        " (at least one). 1 for a single broker.",
+        " (at least one). 0: three, or as many as there are brokers.",
     )
     spend_retention_hours: int = Field(
         168,

@@ -33,6 +33,10 @@ LEDGER_BYTES = 2 * MIB
 
 DEAD_LETTERS = ".dlq"
 
+# What a setting of 0 means where the cluster does not decide.
+USUAL_PARTITIONS = 8
+USUAL_COPIES = 3
+
 CONNECT_SECONDS = 15
 REQUEST_TIMEOUT_MS = 10_000
 
@@ -190,16 +194,16 @@ def _differences(topic: Topic, found: Found | None) -> list[Difference]:
     for config, value in topic.configs.items():
         there = found.configs.get(config)
         if there is not None and there != value:
-            fatal = _cannot_do(config, there, value)
+            fatal = _cannot_do(topic, config, there)
             differences.append(Difference(topic.name, f"its {config} is {there}, not {value}", fatal))
     return differences
 
 
-def _cannot_do(config: str, there: str, value: str) -> bool:
-    """Whether the worker would lose or fail to write data with *there* in place of *value*."""
+def _cannot_do(topic: Topic, config: str, there: str) -> bool:
+    """Whether the worker would lose or fail to write data with *there* in place of what is declared."""
     if config == "cleanup.policy":
-        return True
-    return config == "max.message.bytes" and int(there) < int(value)
+        return topic.direction == "ledger" or "compact" in there
+    return config == "max.message.bytes" and topic.direction != "in" and int(there) < BATCH_BYTES
 
 
 async def read_topics(
@@ -234,8 +238,29 @@ async def _read_configs(admin: AIOKafkaAdminClient, names: list[str]) -> dict[st
     }
 
 
+async def settled(admin: AIOKafkaAdminClient, settings: Settings) -> Settings:
+    """
+    *settings* with the numbers that are left to the cluster.
+
+    As many partitions as the topics that exist have, inputs first; three copies, or as many as there are brokers.
+    """
+    brokers = len((await admin.describe_cluster())["brokers"])
+    found = await read_topics(admin, [topic.name for topic in every_topic(settings)], with_configs=False)
+    counts = [found[topic.name].partitions for topic in every_topic(settings) if topic.name in found]
+    return settings.model_copy(
+        update={
+            "partitions": settings.partitions or (counts or [USUAL_PARTITIONS])[0],
+            "replication_factor": settings.replication_factor or min(USUAL_COPIES, brokers),
+        }
+    )
+
+
 async def check_topics(admin: AIOKafkaAdminClient, settings: Settings) -> list[Difference]:
-    """What the broker holds otherwise than declared; an embedded broker has no configs, so only counts are compared."""
+    """
+    What the broker holds otherwise than declared; an embedded broker has no configs, so only counts are compared.
+
+    *settings* are `settled`.
+    """
     declared = every_topic(settings)
     names = [topic.name for topic in declared]
     found = await read_topics(admin, names, with_configs=not settings.embedded_broker)
@@ -254,7 +279,7 @@ async def apply_topics(admin: AIOKafkaAdminClient, settings: Settings) -> Applie
     Create the topics that are missing, and report what differs in those that are there.
 
     Nothing there is altered: more partitions would part a campaign's spend from its ledger, and a changed config may
-    be somebody's decision.
+    be somebody's decision. *settings* are `settled`.
     """
     declared = every_topic(settings)
     found = await read_topics(admin, [topic.name for topic in declared])
@@ -339,7 +364,7 @@ def check_now(settings: Settings) -> list[Difference]:
 
     async def check() -> list[Difference]:
         async with broker_admin(settings) as admin:
-            return await check_topics(admin, settings)
+            return await check_topics(admin, await settled(admin, settings))
 
     hush()
     return asyncio.run(check())
@@ -350,7 +375,7 @@ def apply_now(settings: Settings) -> Applied:
 
     async def apply() -> Applied:
         async with broker_admin(settings) as admin:
-            return await apply_topics(admin, settings)
+            return await apply_topics(admin, await settled(admin, settings))
 
     hush()
     return asyncio.run(apply())

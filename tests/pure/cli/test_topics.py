@@ -7,7 +7,8 @@ from worker.topics import Difference, Found, compare, every_topic, input_topics,
 
 
 def settings(**given: object) -> Settings:
-    return load_settings(None, **given)
+    """Settings that leave no number to a cluster."""
+    return load_settings(None, **({"partitions": 8, "replication_factor": 3} | given))
 
 
 def as_declared(given: Settings) -> dict[str, Found]:
@@ -67,3 +68,15 @@ def test_what_differs_is_told_and_what_cannot_work_is_fatal() -> None:
         Difference("pacing-worker-ledger", "its cleanup.policy is delete, not compact", fatal=True),
         Difference("pacing-worker-ledger", "its segment.bytes is 1, not 67108864"),
     ]
+
+
+def test_topics_as_kafka_makes_them_by_itself_will_do() -> None:
+    """Somebody who made inputs and outputs by hand, with the broker's defaults, is told so and served."""
+    found = as_declared(settings())
+    for name, topic in found.items():
+        if name != "pacing-worker-ledger":
+            usual = {"cleanup.policy": "delete", "max.message.bytes": "1048588", "retention.ms": "604800000"}
+            found[name] = Found(8, {**topic.configs, **usual})
+    differences = compare(every_topic(settings()), found)
+    assert differences
+    assert not any(difference.fatal for difference in differences)
