@@ -234,8 +234,7 @@ _HOUR_NANOS: Final = 3600 * NANOS
 _DAY_NANOS: Final = 24 * _HOUR_NANOS
 _DATE: Final = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})", re.ASCII)
 _CLOCK: Final = re.compile(r"(?:[01][0-9]|2[0-3]):([0-5][0-9]):([0-5][0-9])", re.ASCII)
-_TAIL: Final = re.compile(r"(?:\.([0-9]{1,9}))?(?:[Zz]|([+-])([01][0-9]|2[0-3]):([0-5][0-9]))", re.ASCII)
-
+_OFFSET: Final = re.compile(r"[Zz]|([+-])([01][0-9]|2[0-3]):([0-5][0-9])", re.ASCII)
 _ZONE: Final = re.compile(
     r"(?!right/|posix|localtime|Factory)[A-Za-z0-9_+-]{1,32}(?:/[A-Za-z0-9_+-]{1,32}){0,2}", re.ASCII
 )
@@ -247,6 +246,7 @@ _MEMORY: Final = 4096
 _hours: dict[str, int] = {}
 _clocks: dict[str, int] = {}
 _tails: dict[str, int] = {}
+_offsets: dict[str, int] = {}
 
 
 def parse_time(text: str) -> int:
@@ -282,19 +282,33 @@ def _parse_whole_seconds(text: str) -> int:
 
 def _parse_tail(text: str) -> int:
     """What the fraction adds and the offset takes away, in nanoseconds. Up to milliseconds it is remembered."""
-    decimals = text[20:-1]
-    # Microseconds and finer in UTC do not repeat: they are read without memory and without a regular expression.
-    if text[19:20] == "." and text[-1] == "Z" and 3 < len(decimals) <= 9 and decimals.isdigit() and decimals.isascii():
-        return int(decimals) * _POWERS[9 - len(decimals)]
-    match = _TAIL.fullmatch(text[19:])
+    zone = text[-1] if text[-1] in "Zz" else text[-6:]
+    fraction = text[19 : len(text) - len(zone)]
+    offset = _offsets.get(zone)
+    if offset is None:
+        offset = _remember(_offsets, zone, _parse_offset(zone, text))
+    nanos = _parse_fraction(fraction, text) - offset
+    return _remember(_tails, text[19:], nanos) if len(fraction) <= 4 else nanos
+
+
+def _parse_offset(zone: str, text: str) -> int:
+    """The nanoseconds a zone is ahead of UTC."""
+    match = _OFFSET.fullmatch(zone)
     if match is None:
         raise _not_a_time(text)
-    decimals, sign, hours, minutes = match.group(1) or "", match.group(2), match.group(3), match.group(4)
-    nanos = int(decimals.ljust(9, "0"))
-    if sign:
-        offset = int(hours) * _HOUR_NANOS + int(minutes) * 60 * NANOS
-        nanos += offset if sign == "-" else -offset
-    return _remember(_tails, text[19:], nanos) if len(decimals) <= 3 else nanos
+    sign, hours, minutes = match.groups()
+    ahead = int(hours or 0) * _HOUR_NANOS + int(minutes or 0) * 60 * NANOS
+    return -ahead if sign == "-" else ahead
+
+
+def _parse_fraction(fraction: str, text: str) -> int:
+    """The nanoseconds in `.digits`, up to nine of them, or in nothing."""
+    if not fraction:
+        return 0
+    decimals = fraction[1:]
+    if fraction[0] != "." or len(decimals) > 9 or not (decimals.isdigit() and decimals.isascii()):
+        raise _not_a_time(text)
+    return int(decimals) * _POWERS[9 - len(decimals)]
 
 
 def _remember(memory: dict[str, int], key: str, value: int) -> int:
