@@ -2,56 +2,62 @@
 How the core prints: money, percentages and times of an event, each rounded once where it is derived.
 
 The same strings and numbers as `schemas.fields` gives, for less: a campaign's snapshot prints some thirty of them, and
-a big tick is bound by that.
+a big tick is bound by that. So the rounding stands where it is used: half-even is divmod(2 num + den, 2 den), less one
+where that is a tie (no rest) and odd.
 """
 
 from __future__ import annotations
 
 from decimal import Decimal
 from functools import lru_cache
+from math import inf
 from typing import Final
 
-from schemas.fields import NANOS, format_money, format_time, round_half_even
+from schemas.fields import NANOS, format_money, format_time
 
 Number = float | Decimal
 
 DAY: Final = 86_400 * NANOS
 """A day of 24 h, in nanoseconds."""
 
-_EXACT: Final = 10**15
+_EXACT: Final = 10**15 - 10_000
+"""A float prints back any decimal of at most 15 digits; a longer one goes out as a Decimal."""
 
 
 class Currency:
     """Prints money of one currency; amounts are nanos."""
 
-    __slots__ = ("_decimals", "_scale", "_zero", "minor_digits", "minor_unit")
+    __slots__ = ("_one", "_zero", "budget", "minor_digits", "minor_unit")
 
     def __init__(self, minor_digits: int) -> None:
         self.minor_digits = minor_digits
-        self.minor_unit = 10 ** (9 - minor_digits)
-        self._scale = 10**minor_digits
-        self._decimals = f"0{minor_digits}d"
+        self.minor_unit: int = 10 ** (9 - minor_digits)
+        # From one whole unit on, an amount is its digits with a point put in; none is where there are no decimals.
+        self._one = 10**minor_digits if minor_digits else inf
         self._zero = format_money(0, minor_digits)
+        self.budget = lru_cache(maxsize=4096)(self.carried)
+        """The same as `carried` for amounts that are printed at every tick."""
 
     def carried(self, nanos: int) -> str:
         """An amount that was fed, exactly: more decimals than the currency has where it needs them."""
+        if nanos == 0:
+            return self._zero
         minor, rest = divmod(nanos, self.minor_unit)
-        if rest or minor < 0 or not self.minor_digits:
+        if rest or minor < self._one:
             return format_money(nanos, self.minor_digits)
-        return self._minor(minor)
+        text, digits = str(minor), self.minor_digits
+        return f"{text[:-digits]}.{text[-digits:]}"
 
     def derived(self, num: int, den: int) -> str:
-        """The amount num / den, rounded once, half-even, to the minor unit."""
-        minor = round_half_even(num, den * self.minor_unit)
-        if minor < 0 or not self.minor_digits:
+        """The amount num / den, rounded once, half-even, to the minor unit; *den* is positive."""
+        unit = den * self.minor_unit
+        minor, rest = divmod(2 * num + unit, 2 * unit)
+        if rest == 0:
+            minor -= minor & 1
+        if minor < self._one:
             return format_money(minor * self.minor_unit, self.minor_digits)
-        return self._minor(minor)
-
-    def _minor(self, minor: int) -> str:
-        if minor == 0:
-            return self._zero
-        units, decimals = divmod(minor, self._scale)
-        return f"{units}.{decimals:{self._decimals}}"
+        text, digits = str(minor), self.minor_digits
+        return f"{text[:-digits]}.{text[-digits:]}"
 
 
 @lru_cache(maxsize=8)
@@ -61,23 +67,49 @@ def currency_of(minor_digits: int) -> Currency:
 
 
 def percent(num: int, den: int) -> Number:
-    """num / den as a percentage with two decimals; *den* is positive. Rule: percentages are rounded once, half-even."""
-    return hundredths(round_half_even(num * 10_000, den))
+    """
+    num / den as a percentage with two decimals, rounded once, half-even; *den* is positive.
 
-
-def hundredths(count: int) -> Number:
-    """A count of hundredths as a JSON number that prints exactly them."""
+    >>> percent(1, 3), percent(-1, 8), percent(1, 20_000), percent(3, 20_000)
+    (33.33, -12.5, 0.0, 0.02)
+    """
+    count, rest = divmod(20_000 * num + den, 2 * den)
+    if rest == 0:
+        count -= count & 1
     return count / 100 if -_EXACT < count < _EXACT else Decimal(count).scaleb(-2)
 
 
+def percent_and_deviation(num: int, den: int) -> tuple[Number, Number]:
+    """
+    The same, and 100 less: rounding once serves both, since 100 does not move a tie.
+
+    >>> percent_and_deviation(1, 3)
+    (33.33, -66.67)
+    """
+    count, rest = divmod(20_000 * num + den, 2 * den)
+    if rest == 0:
+        count -= count & 1
+    if -_EXACT < count < _EXACT:
+        return count / 100, (count - 10_000) / 100
+    return Decimal(count).scaleb(-2), Decimal(count - 10_000).scaleb(-2)
+
+
 def share(num: int, den: int) -> Number | None:
-    """num / den with four decimals; None where *den* is not positive: nothing was asked for, or it was taken back."""
+    """
+    num / den with four decimals; None where *den* is not positive: nothing was asked for, or it was taken back.
+
+    >>> share(2, 3), share(1, 20_000), share(0, 0)
+    (0.6667, 0.0, None)
+    """
     if den <= 0:
         return None
-    count = round_half_even(num * 10_000, den)
+    count, rest = divmod(20_000 * num + den, 2 * den)
+    if rest == 0:
+        count -= count & 1
     return count / 10_000 if -_EXACT < count < _EXACT else Decimal(count).scaleb(-4)
 
 
+@lru_cache(maxsize=4096)
 def time_text(nanos: int) -> str:
     """
     The instant in UTC with `Z`, as `schemas.fields.format_time` prints it.

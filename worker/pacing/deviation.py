@@ -2,7 +2,8 @@
 Deviations: how far spend is from what is expected, and the life of what is told about it.
 
 The law of this file: **every comparison is made on exact, unrounded integers**, and a threshold is passed only
-strictly. -10.00002 % alerts at 10 %, -10 % does not.
+strictly. -10.00002 % alerts at 10 %, -10 % does not. A deviation, (spend - expected) / expected, is gap / base, both in
+the same tiny unit; base is 0 where nothing is expected. Its percentage is pacing_pct - 100.
 
 A scope's deviation opens after `enter_ticks` ticks in a row beyond a side's warning threshold, and is left after
 `exit_ticks` in a row at |deviation| < exit_ratio x threshold of its level. Source: contract, rules 14 and 15; field
@@ -25,7 +26,6 @@ from typing import Final, Literal, NamedTuple
 from msgspec.structs import replace as _with
 
 from schemas.fields import NANOS
-from worker.pacing.expected import Ratio
 from worker.pacing.plan import Thresholds
 from worker.pacing.state import DeviationLife, Direction, Level
 
@@ -34,17 +34,6 @@ Reason = Literal["recovered", "period_ended", "flight_ended", "plan_ended"]
 
 _PERCENT: Final = 100 * NANOS
 """A whole, in the nanos of a percent that settings are read in."""
-
-
-class Deviation(NamedTuple):
-    """
-    (spend - expected) / expected as gap / base, both in the same tiny unit; base 0 where nothing is expected.
-
-    Its percentage is pacing_pct - 100.
-    """
-
-    gap: int
-    base: int
 
 
 class Step(NamedTuple):
@@ -58,37 +47,26 @@ class Step(NamedTuple):
     """Why it was resolved."""
 
 
-def deviation_of(spend: int, expected: Ratio) -> Deviation:
+def beyond(gap: int, base: int, threshold_pct: int) -> bool:
     """
-    How far *spend* is from *expected*.
+    Whether |gap / base| is strictly more than the threshold; never where nothing is expected.
 
-    >>> deviation_of(80, (200, 2))
-    Deviation(gap=-40, base=200)
+    >>> beyond(-10, 100, 10 * NANOS), beyond(-11, 100, 10 * NANOS), beyond(5, 0, 10 * NANOS)
+    (False, True, False)
     """
-    num, den = expected
-    return Deviation(spend * den - num, num)
+    return base > 0 and abs(gap) * _PERCENT > threshold_pct * base
 
 
-def beyond(deviation: Deviation, threshold_pct: int) -> bool:
+def inside(gap: int, base: int, threshold_pct: int, exit_ratio: int) -> bool:
     """
-    Whether |deviation| is strictly more than the threshold; never where nothing is expected.
+    Whether |gap / base| is strictly less than exit_ratio x threshold, or there is no deviation at all.
 
-    >>> beyond(Deviation(-10, 100), 10 * NANOS), beyond(Deviation(-11, 100), 10 * NANOS)
-    (False, True)
+    >>> inside(8, 100, 10 * NANOS, 800_000_000), inside(7, 100, 10 * NANOS, 800_000_000), inside(0, 100, 0, NANOS)
+    (False, True, True)
     """
-    return deviation.base > 0 and abs(deviation.gap) * _PERCENT > threshold_pct * deviation.base
-
-
-def inside(deviation: Deviation, threshold_pct: int, exit_ratio: int) -> bool:
-    """
-    Whether |deviation| is strictly less than exit_ratio x threshold, or there is no deviation at all.
-
-    >>> inside(Deviation(8, 100), 10 * NANOS, 800_000_000), inside(Deviation(7, 100), 10 * NANOS, 800_000_000)
-    (False, True)
-    """
-    if deviation.base == 0 or deviation.gap == 0:
+    if base == 0 or gap == 0:
         return True
-    return abs(deviation.gap) * _PERCENT * NANOS < exit_ratio * threshold_pct * deviation.base
+    return abs(gap) * _PERCENT * NANOS < exit_ratio * threshold_pct * base
 
 
 def threshold_of(thresholds: Thresholds, direction: Direction, level: Level) -> int:
@@ -98,29 +76,22 @@ def threshold_of(thresholds: Thresholds, direction: Direction, level: Level) -> 
     return thresholds.overpacing_warning_pct if level == "warning" else thresholds.overpacing_critical_pct
 
 
-def side_of(deviation: Deviation) -> Direction:
-    """The side it is on; on plan it is on neither, and beyond no threshold."""
-    return "overpacing" if deviation.gap > 0 else "underpacing"
+def enters(gap: int, base: int, thresholds: Thresholds) -> bool:
+    """Whether a deviation is beyond the warning threshold of its side."""
+    warning = thresholds.overpacing_warning_pct if gap > 0 else thresholds.underpacing_warning_pct
+    return base > 0 and abs(gap) * _PERCENT > warning * base
 
 
 def live(
-    life: DeviationLife | None,
-    deviation: Deviation,
-    thresholds: Thresholds,
-    *,
-    may_open: bool,
-    new_id: Callable[[], str],
+    life: DeviationLife, gap: int, base: int, thresholds: Thresholds, *, may_open: bool, new_id: Callable[[], str]
 ) -> tuple[DeviationLife | None, tuple[Step, ...]]:
     """
-    One tick in a scope's deviation: its life after it (None: nothing open, nothing counted) and what is to be told.
+    One tick in a scope's deviation gap / base: its life after it, and what is to be told.
 
-    *new_id* makes the alert_id of a deviation opened at this tick.
+    A scope without a life has an empty one; None comes back where nothing is open and nothing counted. *new_id*
+    makes the alert_id of a deviation opened at this tick.
     """
-    if life is None:
-        if not (may_open and beyond(deviation, threshold_of(thresholds, side_of(deviation), "warning"))):
-            return None, ()
-        life = DeviationLife()
-    life = _entering(life, deviation, thresholds, may_open=may_open)
+    life = _entering(life, gap, base, thresholds, may_open=may_open)
     enter_ticks = thresholds.enter_ticks
     if life.alert_id is None:
         return _open(life, enter_ticks, new_id(), ()) if life.warning_ticks >= enter_ticks else (_kept(life), ())
@@ -129,18 +100,18 @@ def live(
     if life.level == "warning" and life.entering == life.direction and life.critical_ticks >= enter_ticks:
         escalated = _with(life, level="critical", leaving_ticks=0)
         return escalated, (_step("escalated", escalated),)
-    return _leaving(life, deviation, thresholds)
+    return _leaving(life, gap, base, thresholds)
 
 
-def _entering(life: DeviationLife, deviation: Deviation, thresholds: Thresholds, *, may_open: bool) -> DeviationLife:
+def _entering(life: DeviationLife, gap: int, base: int, thresholds: Thresholds, *, may_open: bool) -> DeviationLife:
     """The ticks in a row beyond a side's thresholds, this one included."""
-    side = side_of(deviation)
-    if not (may_open and beyond(deviation, threshold_of(thresholds, side, "warning"))):
+    if not (may_open and enters(gap, base, thresholds)):
         return _with(life, warning_ticks=0, critical_ticks=0)
+    side: Direction = "overpacing" if gap > 0 else "underpacing"
     warning, critical = (life.warning_ticks, life.critical_ticks) if life.entering == side else (0, 0)
     most = thresholds.enter_ticks
     warning = min(most, warning + 1)
-    critical = min(most, critical + 1) if beyond(deviation, threshold_of(thresholds, side, "critical")) else 0
+    critical = min(most, critical + 1) if beyond(gap, base, threshold_of(thresholds, side, "critical")) else 0
     return _with(life, entering=side, warning_ticks=warning, critical_ticks=critical)
 
 
@@ -154,15 +125,15 @@ def _open(
 
 
 def _leaving(
-    life: DeviationLife, deviation: Deviation, thresholds: Thresholds
+    life: DeviationLife, gap: int, base: int, thresholds: Thresholds
 ) -> tuple[DeviationLife | None, tuple[Step, ...]]:
     """An open deviation that neither escalates nor turns: kept, taken down a level, or resolved."""
-    if not inside(deviation, threshold_of(thresholds, life.direction, life.level), thresholds.exit_ratio):
+    if not inside(gap, base, threshold_of(thresholds, life.direction, life.level), thresholds.exit_ratio):
         return _with(life, leaving_ticks=0), ()
     if life.leaving_ticks + 1 < thresholds.exit_ticks:
         return _with(life, leaving_ticks=life.leaving_ticks + 1), ()
     warning = threshold_of(thresholds, life.direction, "warning")
-    if life.level == "critical" and not inside(deviation, warning, thresholds.exit_ratio):
+    if life.level == "critical" and not inside(gap, base, warning, thresholds.exit_ratio):
         lowered = _with(life, level="warning", leaving_ticks=0)
         return lowered, (_step("deescalated", lowered),)
     return _kept(_with(life, alert_id=None, leaving_ticks=0)), resolved(life, "recovered")

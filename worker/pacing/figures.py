@@ -80,7 +80,11 @@ class Counted:
     """The latest event_time < the instant, for any instant of `plan_cuts`: a closing snapshot's data_through."""
 
     new: list[tuple[int, Totals]]
-    """What is counted since the last tick: (start of the time cell, figures); no cell straddles a plan cut."""
+    """
+    What is counted since the last tick: (start of the time cell, figures).
+
+    No cell straddles a plan cut, and each attribution is one of *totals*' too.
+    """
 
     cases: dict[str, Case]
     """New cases since the last tick by kind; a kind without one is absent."""

@@ -135,28 +135,33 @@ def _counts_from(version: PlanVersion) -> int:
     return version.counts_from or 0
 
 
-def scope_flights(plan: Plan) -> Iterator[tuple[ScopeKey, int, Flight]]:
+def scope_flights(plan: Plan) -> Iterator[tuple[str, str, int, Flight]]:
     """Every scope of a plan, with its budget and the flight it is spent over."""
-    yield ("campaign", plan.campaign_id), plan.total_budget, plan.flight
+    flight = plan.flight
+    yield "campaign", plan.campaign_id, plan.total_budget, flight
     for channel in plan.channels:
-        yield ("channel", channel.channel), channel.allocated_budget, plan.flight
+        yield "channel", channel.channel, channel.allocated_budget, flight
     for deal in plan.deals:
-        yield ("deal", deal.deal_id), deal.allocated_budget, deal.flight or plan.flight
+        yield "deal", deal.deal_id, deal.allocated_budget, deal.flight or flight
 
 
 def _first_courses(plan: Plan) -> Courses:
-    return {key: Course((Bend(budget, flight, 0, "reflow"),)) for key, budget, flight in scope_flights(plan)}
+    return {(scope, name): _unbent(budget, flight) for scope, name, budget, flight in scope_flights(plan)}
+
+
+def _unbent(budget: int, flight: Flight) -> Course:
+    return Course((Bend(budget, flight, 0, "reflow"),))
 
 
 def _bend(courses: Courses, version: PlanVersion) -> Courses:
     """The courses under *version*: bent where it changes budget or flight, begun from 0 where it adds a scope."""
     bent = {}
     since, policy = _counts_from(version), version.plan.budget_change_policy
-    for key, budget, flight in scope_flights(version.plan):
-        course = courses.get(key) or Course((Bend(0, flight, 0, "reflow"),))
+    for scope, name, budget, flight in scope_flights(version.plan):
+        course = courses.get((scope, name)) or _unbent(0, flight)
         last = course.bends[-1]
         changed = (last.budget, last.flight) != (budget, flight)
-        bent[key] = course.bent(Bend(budget, flight, since, policy)) if changed else course
+        bent[scope, name] = course.bent(Bend(budget, flight, since, policy)) if changed else course
     return bent
 
 
@@ -180,7 +185,7 @@ def plan_cuts(history: PlanHistory) -> tuple[int, ...]:
 
 def _edges(history: PlanHistory) -> Iterator[int]:
     for version in history.versions:
-        for _, _, flight in scope_flights(version.plan):
+        for *_, flight in scope_flights(version.plan):
             yield flight.start
             yield flight.end
 

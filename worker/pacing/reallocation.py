@@ -46,34 +46,28 @@ class _Gap:
 
 def propose(plan: Plan, channels: Sequence[Standing]) -> list[Move]:
     """The moves that rule 18 proposes between the plan's *channels*, given in its order."""
+    least = plan.thresholds.underpacing_warning_pct
     sources = [
-        gap
+        _giving(channel, standing)
         for channel, standing in zip(plan.channels, channels, strict=True)
-        if (gap := _giving(plan, channel, standing))
+        if standing.gap < 0 and beyond(standing.gap, standing.expected[0], least)
     ]
     if not sources:
         return []
-    targets = [gap for standing in channels if (gap := _needing(plan, standing))]
+    least = plan.thresholds.overpacing_warning_pct
+    targets = [
+        _Gap(standing, standing.gap, standing.expected[1])
+        for standing in channels
+        if standing.gap > 0 and beyond(standing.gap, standing.expected[0], least)
+    ]
     return list(_moves(plan, sources, targets))
 
 
-def _giving(plan: Plan, channel: Channel, standing: Standing) -> _Gap | None:
-    """A channel below -underpacing_warning_pct and what it can give: its gap, less what it must keep."""
-    gap = standing.deviation.gap
-    if gap >= 0 or not beyond(standing.deviation, plan.thresholds.underpacing_warning_pct):
-        return None
+def _giving(channel: Channel, standing: Standing) -> _Gap:
+    """What a source can give: its gap, less what it must keep; it may be nothing, or less."""
     den = standing.expected[1]
     free = channel.allocated_budget - max(standing.figures[0], channel.min_budget)
-    give = min(-gap, free * den)
-    return _Gap(standing, give, den) if give > 0 else None
-
-
-def _needing(plan: Plan, standing: Standing) -> _Gap | None:
-    """A channel above +overpacing_warning_pct and what it is ahead by."""
-    gap = standing.deviation.gap
-    if gap <= 0 or not beyond(standing.deviation, plan.thresholds.overpacing_warning_pct):
-        return None
-    return _Gap(standing, gap, standing.expected[1])
+    return _Gap(standing, min(-standing.gap, free * den), den)
 
 
 def _moves(plan: Plan, sources: list[_Gap], targets: list[_Gap]) -> Iterator[Move]:

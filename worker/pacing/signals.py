@@ -23,7 +23,7 @@ from schemas.fields import format_money, minor_digits
 from worker.pacing.amounts import currency_of, time_text
 from worker.pacing.figures import Attribution, Case, Figures, Totals
 from worker.pacing.plan import Flight, Plan
-from worker.pacing.standing import NO_FIGURES, Standing
+from worker.pacing.standing import NO_FIGURES, Standing, Tally
 from worker.pacing.state import Level
 
 OVER_BUDGET: Final = "over_budget"
@@ -90,13 +90,18 @@ def _amounts(amount: dict[str, int]) -> list[tuple[str, str]]:
     return [(currency, format_money(amount[currency], digits[currency] or 0)) for currency in sorted(amount)]
 
 
-def newly_counted(plan: Plan, new: Sequence[tuple[int, Totals]]) -> Iterator[Signal]:
-    """What is odd about what was counted since the last tick: dated outside a flight, or of no planned channel."""
+def newly_counted(plan: Plan, new: Sequence[tuple[int, Totals]], tally: Tally) -> Iterator[Signal]:
+    """
+    What is odd about what was counted since the last tick: dated outside a flight, or of no planned channel.
+
+    *tally* is of all that is counted, the new included.
+    """
     for scope, scope_id, flight in _flights(plan):
-        spent = _spent_outside(flight, new, scope_id if scope == "deal" else None)
+        outside = [totals for start, totals in new if not flight.start <= start < flight.end]
+        spent = _spend(outside, scope_id if scope == "deal" else None)
         if any(spent.values()):
             yield _outside_flight(plan, scope, scope_id, flight, sum(spent.values()))
-    for channel, figures in _unplanned(plan, new).items():
+    for channel, figures in _unplanned(plan, new, tally).items():
         if any(figures):
             yield _unplanned_channel(plan, channel, figures)
 
@@ -109,14 +114,13 @@ def _flights(plan: Plan) -> Iterator[tuple[str, str, Flight]]:
             yield "deal", deal.deal_id, deal.flight
 
 
-def _spent_outside(flight: Flight, new: Sequence[tuple[int, Totals]], deal_id: str | None) -> dict[Attribution, int]:
-    """The new spend outside the flight, of one deal or of all, by attribution. No cell straddles a flight's edge."""
+def _spend(cells: list[Totals], deal_id: str | None) -> dict[Attribution, int]:
+    """The spend in the cells by attribution, of one deal or of all."""
     spent: dict[Attribution, int] = {}
-    for start, totals in new:
-        if not flight.start <= start < flight.end:
-            for attribution, figures in totals.items():
-                if deal_id is None or attribution.deal_id == deal_id:
-                    spent[attribution] = spent.get(attribution, 0) + figures[0]
+    for totals in cells:
+        for attribution, figures in totals.items():
+            if deal_id is None or attribution.deal_id == deal_id:
+                spent[attribution] = spent.get(attribution, 0) + figures[0]
     return spent
 
 
@@ -128,18 +132,15 @@ def _outside_flight(plan: Plan, scope: str, scope_id: str, flight: Flight, spent
     return Signal("spend_outside_flight", scope, scope_id, message, evidence)
 
 
-def _unplanned(plan: Plan, new: Sequence[tuple[int, Totals]]) -> dict[str, Figures]:
+def _unplanned(plan: Plan, new: Sequence[tuple[int, Totals]], tally: Tally) -> dict[str, Figures]:
     """The new figures by channel that the plan does not list; none where it lists none at all."""
-    if not plan.channels:
-        return {}
     planned = {channel.channel for channel in plan.channels}
-    homes = {deal.deal_id: deal.channel for deal in plan.deals}
     found: dict[str, Figures] = {}
-    for _, totals in new:
-        for (channel, deal_id), figures in totals.items():
-            home = channel or homes.get(deal_id or "")
-            if home is not None and home not in planned:
-                found[home] = list(map(add, found.get(home, NO_FIGURES), figures))
+    if planned and not tally.channels.keys() <= planned:
+        for _, totals in new:
+            for channel, figures in Tally(plan, totals).channels.items():
+                if channel not in planned:
+                    found[channel] = list(map(add, found.get(channel, NO_FIGURES), figures))
     return found
 
 

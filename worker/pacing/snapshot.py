@@ -14,10 +14,11 @@ after the end. A rate whose denominator is not positive is null.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from schemas.fields import round_half_even
-from worker.pacing.amounts import DAY, Currency, Number, currency_of, hundredths, percent, share, time_text
+import msgspec
+
+from worker.pacing.amounts import DAY, Currency, Number, currency_of, percent, percent_and_deviation, share, time_text
 from worker.pacing.expected import elapsed
 from worker.pacing.figures import BIDS, IMPRESSIONS, REQUESTS, WINS
 from worker.pacing.plan import Deal, Flight, Plan
@@ -29,7 +30,7 @@ _BANDS: Final = ((5, "on_pace"), (10, "drift"), (20, "mild"), (30, "strong"))
 """Upper ends of |variance_pp|, each inside its band."""
 
 
-class Taken(NamedTuple):
+class Taken(msgspec.Struct, frozen=True, gc=False):
     """What a snapshot says of itself, besides the figures of its scopes. Money in nanos, times in nanoseconds."""
 
     as_of: int
@@ -44,9 +45,9 @@ class Taken(NamedTuple):
     ledger_position: dict[str, Any] | None
 
 
-def snapshot_fields(timestamp: str, plan: Plan, standings: Sequence[Standing], taken: Taken) -> Body:
+def snapshot_fields(plan: Plan, standings: Sequence[Standing], taken: Taken) -> Body:
     """
-    The fields of `pacing.snapshot_taken` after the head and `snapshot_id`.
+    The fields of `pacing.snapshot_taken` after its `timestamp`.
 
     *standings* are the campaign's, its channels' and its deals', in the plan's order.
     """
@@ -54,11 +55,10 @@ def snapshot_fields(timestamp: str, plan: Plan, standings: Sequence[Standing], t
     campaign, deals_from = standings[0], 1 + len(plan.channels)
     budget, spend, flight = campaign.budget, campaign.figures[0], campaign.flight
     num, den = campaign.expected
-    gap = campaign.deviation.gap
+    gap = campaign.gap
     pacing, deviation = pacing_of(campaign)
     return {
-        "timestamp": timestamp,
-        "total_budget": currency.carried(budget),
+        "total_budget": currency.budget(budget),
         "total_spend": currency.carried(spend),
         "expected_spend": currency.derived(num, den),
         "pacing_pct": pacing,
@@ -95,10 +95,7 @@ def snapshot_fields(timestamp: str, plan: Plan, standings: Sequence[Standing], t
 def pacing_of(standing: Standing) -> tuple[Number | None, Number | None]:
     """pacing_pct = spend / expected x 100, and deviation_pct, 100 less; both null where nothing is expected."""
     num, den = standing.expected
-    if num == 0:
-        return None, None
-    pacing = round_half_even(standing.figures[0] * den * 10_000, num)
-    return hundredths(pacing), hundredths(pacing - 10_000)
+    return percent_and_deviation(standing.figures[0] * den, num) if num else (None, None)
 
 
 def band(gap: int, whole: int) -> str:
@@ -125,7 +122,7 @@ def worst_child(children: Sequence[Standing]) -> Body | None:
     """The channel or deal with the largest |deviation|, compared exactly, then the first name; null without one."""
     worst: Standing | None = None
     for child in children:
-        if child.deviation.base and (worst is None or _is_worse(child, worst)):
+        if child.expected[0] and (worst is None or _is_worse(child, worst)):
             worst = child
     if worst is None:
         return None
@@ -133,33 +130,30 @@ def worst_child(children: Sequence[Standing]) -> Body | None:
 
 
 def _is_worse(child: Standing, worst: Standing) -> bool:
-    this = abs(child.deviation.gap) * worst.deviation.base
-    other = abs(worst.deviation.gap) * child.deviation.base
+    this = abs(child.gap) * worst.expected[0]
+    other = abs(worst.gap) * child.expected[0]
     return this > other or (this == other and child.scope_id < worst.scope_id)
 
 
 def _channel(standing: Standing, currency: Currency) -> Body:
-    return {"channel": standing.scope_id, **_child(standing, currency)}
+    return _child({"channel": standing.scope_id}, standing, currency)
 
 
 def _deal(deal: Deal, standing: Standing, currency: Currency) -> Body:
-    figures = standing.figures
-    head = {"deal_id": deal.deal_id, "channel": deal.channel}
-    return {**head, **_child(standing, currency), "win_rate": share(figures[WINS], figures[BIDS])}
+    body = _child({"deal_id": deal.deal_id, "channel": deal.channel}, standing, currency)
+    body["win_rate"] = share(standing.figures[WINS], standing.figures[BIDS])
+    return body
 
 
-def _child(standing: Standing, currency: Currency) -> Body:
-    """What a channel's and a deal's snapshot have in common."""
+def _child(body: Body, standing: Standing, currency: Currency) -> Body:
+    """What a channel's and a deal's snapshot have in common, after what names them."""
     figures = standing.figures
     spend, impressions = figures[0], figures[IMPRESSIONS]
-    pacing, deviation = pacing_of(standing)
-    return {
-        "allocated_budget": currency.carried(standing.budget),
-        "spend": currency.carried(spend),
-        "expected_spend": currency.derived(*standing.expected),
-        "pacing_pct": pacing,
-        "deviation_pct": deviation,
-        "impressions": impressions,
-        "effective_cpm": currency.derived(spend * 1000, impressions) if impressions > 0 else None,
-        "fill_rate": share(impressions, figures[REQUESTS]),
-    }
+    body["allocated_budget"] = currency.budget(standing.budget)
+    body["spend"] = currency.carried(spend)
+    body["expected_spend"] = currency.derived(*standing.expected)
+    body["pacing_pct"], body["deviation_pct"] = pacing_of(standing)
+    body["impressions"] = impressions
+    body["effective_cpm"] = currency.derived(spend * 1000, impressions) if impressions > 0 else None
+    body["fill_rate"] = share(impressions, figures[REQUESTS])
+    return body

@@ -6,6 +6,7 @@ Every event begins with the same head. Its id is made of its type, campaign, tic
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from schemas.fields import NANOS
@@ -15,7 +16,7 @@ from worker.pacing.identity import event_id
 from worker.pacing.plan import Plan
 from worker.pacing.reallocation import Move
 from worker.pacing.signals import Signal, scope_name
-from worker.pacing.snapshot import Body, pacing_of
+from worker.pacing.snapshot import Body, Taken, pacing_of, snapshot_fields
 from worker.pacing.standing import Standing
 from worker.pacing.state import Proposal, Raised
 
@@ -56,11 +57,13 @@ class Teller:
             "currency": plan.currency,
         }
 
-    def snapshot(self, snapshot_id: str, fields: Body) -> Event:
-        """A snapshot; its id is the event's."""
-        return Event(
-            "snapshot_taken", {**self._head("snapshot_taken", snapshot_id), "snapshot_id": snapshot_id, **fields}
-        )
+    def snapshot(self, snapshot_id: str, scopes: Sequence[Standing], taken: Taken) -> Event:
+        """A snapshot of the scopes; its id is the event's."""
+        body = self._head("snapshot_taken", snapshot_id)
+        body["snapshot_id"] = snapshot_id
+        body["timestamp"] = self.tick
+        body.update(snapshot_fields(self.plan, scopes, taken))
+        return Event("snapshot_taken", body)
 
     def deviation(self, step: Step, standing: Standing, snapshot_id: str | None) -> Event:
         """One transition of a deviation; *standing* compares spend with what was expected when the feed ended."""

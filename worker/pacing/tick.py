@@ -25,19 +25,18 @@ Where the contract is silent:
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from msgspec.structs import replace
 
 from worker.pacing.amounts import time_text
-from worker.pacing.deviation import Reason, Step, live, resolved
+from worker.pacing.deviation import Reason, Step, enters, live, resolved
 from worker.pacing.figures import Attribution, Counted, Totals
 from worker.pacing.history import PlanHistory, PlanVersion
 from worker.pacing.reallocation import Move, propose
 from worker.pacing.signals import Signal, cases, newly_counted, over_budget
-from worker.pacing.snapshot import Taken, snapshot_fields
-from worker.pacing.standing import NO_FIGURES, Standing, Standings
+from worker.pacing.snapshot import Taken
+from worker.pacing.standing import NO_FIGURES, Standing, Standings, Tally
 from worker.pacing.state import Closing, DeviationLife, PacingState, Proposal, Raised
 from worker.pacing.telling import Event, Teller
 
@@ -45,7 +44,9 @@ from worker.pacing.telling import Event, Teller
 class Tick:
     """What one campaign's tick is made from; nothing of it changes. *version* is the plan version in force."""
 
-    __slots__ = ("as_of", "complete", "counted", "history", "plan", "position", "state", "teller", "version")
+    __slots__ = (
+        "as_of", "complete", "counted", "history", "is_over", "plan", "position", "state", "tally", "teller", "version",
+    )  # fmt: skip
 
     def __init__(  # what take_tick is given
         self,
@@ -66,15 +67,14 @@ class Tick:
         self.as_of = as_of
         self.complete = complete
         self.position = position
+        self.is_over = as_of >= version.plan.flight.end
+        """Whether the flight has ended."""
+        self.tally = Tally(version.plan, counted.totals)
         self.teller = Teller(version.plan, as_of)
 
-    def standings(self, totals: Totals) -> Standings:
-        """The plan's scopes with what is spent in *totals*."""
-        return Standings(self.plan, self.history.courses(self.as_of), totals, self.counted.before)
-
-    def is_over(self) -> bool:
-        """Whether the flight has ended."""
-        return self.as_of >= self.plan.flight.end
+    def standings(self, tally: Tally | None = None) -> Standings:
+        """The plan's scopes with what is spent by the tick, or by *tally*."""
+        return Standings(self.plan, self.history.courses(self.as_of), tally or self.tally, self.counted.before)
 
 
 Told = tuple[list[Event], PacingState]
@@ -106,7 +106,7 @@ def take_tick(
         return _first(tick)
     if version.plan.status in {"completed", "canceled"}:
         return _closed(tick, state.closing, "plan_ended") if state.closing else _close_by_plan(tick)
-    return _over(tick, state.closing) if tick.is_over() else _running(tick)
+    return _over(tick, state.closing) if tick.is_over else _running(tick)
 
 
 # -- the five kinds of tick ------------------------------------------------------------------------------------------
@@ -116,7 +116,7 @@ def _ended(tick: Tick) -> Told:
     """After a tombstone: what is open resolves, complete or not, since no later news could keep it open."""
     if tick.state == PacingState():
         return [], tick.state
-    standings = tick.standings(tick.counted.totals)
+    standings = tick.standings()
     told = _resolve_all(tick, standings, tick.state.deviations, tick.as_of, None, "plan_ended")
     return [*told, *map(tick.teller.cleared, tick.state.alerts.values())], PacingState()
 
@@ -135,7 +135,7 @@ def _first(tick: Tick) -> Told:
 def _running(tick: Tick) -> Told:
     """A snapshot as of the tick, and whatever has changed since the last one."""
     plan, counted = tick.plan, tick.counted
-    standings = tick.standings(counted.totals)
+    standings = tick.standings()
     scopes = standings.at(tick.as_of)
     snapshot_id = tick.teller.id("pacing.snapshot_taken")
     proposals, recommended = _proposals(tick, scopes[1 : 1 + len(plan.channels)], snapshot_id)
@@ -153,7 +153,7 @@ def _running(tick: Tick) -> Told:
         recommendations=[proposal.recommendation_id for proposal in proposals.values()],
         ledger_position=tick.position,
     )
-    snapshot = tick.teller.snapshot(snapshot_id, snapshot_fields(tick.teller.tick, plan, scopes, taken))
+    snapshot = tick.teller.snapshot(snapshot_id, scopes, taken)
     after = _state(tick.state, deviations, alerts, proposals, None)
     return [snapshot, *told, *recommended, *signals], after
 
@@ -171,8 +171,10 @@ def _close_flight(tick: Tick) -> Told:
     totals = counted.before(end)
     after_end = _spend(counted.totals) - _spend(totals)
     closing = Closing(end, _closing_id(tick, end, 0), behind=_differ(counted.totals, totals))
-    taken = _closing_taken(tick, end, closing)._replace(
-        data_through=counted.data_through_before(end), future_spend=counted.future_spend + after_end
+    taken = replace(
+        _closing_taken(tick, end, closing),
+        data_through=counted.data_through_before(end),
+        future_spend=counted.future_spend + after_end,
     )
     return _close(tick, closing, taken, totals, "flight_ended")
 
@@ -185,9 +187,8 @@ def _close_by_plan(tick: Tick) -> Told:
 
 def _close(tick: Tick, closing: Closing, taken: Taken, totals: Totals, reason: Reason) -> Told:
     """A closing snapshot from *totals*, and everything open resolves with it."""
-    standings = tick.standings(totals)
-    fields = snapshot_fields(tick.teller.tick, tick.plan, standings.at(closing.end), taken)
-    snapshot = tick.teller.snapshot(closing.snapshot_id, fields)
+    standings = tick.standings(Tally(tick.plan, totals))
+    snapshot = tick.teller.snapshot(closing.snapshot_id, standings.at(closing.end), taken)
     deviations, told = _end_deviations(tick, standings, closing, reason)
     alerts, signals = _alerts_at_closing(tick)
     return [snapshot, *told, *signals], _state(tick.state, deviations, alerts, {}, closing)
@@ -195,15 +196,14 @@ def _close(tick: Tick, closing: Closing, taken: Taken, totals: Totals, reason: R
 
 def _closed(tick: Tick, closing: Closing, reason: Reason) -> Told:
     """After the closing: a revised snapshot where the spend has changed, and what is still to resolve."""
-    standings = tick.standings(tick.counted.totals)
+    standings = tick.standings()
     revised = reason == "flight_ended" and (closing.behind or _spend_changed(tick.counted))
     events = []
     if revised:
         revision = closing.revision + 1
         closing = Closing(closing.end, _closing_id(tick, closing.end, revision), revision)
         taken = _closing_taken(tick, tick.as_of, closing)
-        fields = snapshot_fields(tick.teller.tick, tick.plan, standings.at(tick.as_of), taken)
-        events.append(tick.teller.snapshot(closing.snapshot_id, fields))
+        events.append(tick.teller.snapshot(closing.snapshot_id, standings.at(tick.as_of), taken))
     deviations, told = _end_deviations(tick, standings, closing, reason)
     alerts, signals = _alerts(tick, [])
     return [*events, *told, *signals], _state(tick.state, deviations, alerts, {}, closing)
@@ -256,13 +256,17 @@ def _state(
     closing: Closing | None,
 ) -> PacingState:
     """The state after the tick, the very same where nothing has changed: then there is nothing to store."""
-    after = PacingState(deviations, alerts, proposals, closing)
-    return state if after == state else after
+    now = (deviations, alerts, proposals, closing)
+    if now == (state.deviations, state.alerts, state.proposals, state.closing):
+        return state
+    return PacingState(*now)
 
 
 # -- deviations ------------------------------------------------------------------------------------------------------
 
 Deviations = dict[str, DeviationLife]
+
+NEVER_JUDGED: Final = DeviationLife()
 
 
 def _deviations(
@@ -276,12 +280,14 @@ def _deviations(
     after: Deviations = {}
     events: list[Event] = []
     for standing in standings.at(tick.as_of - lag) if lag else scopes:
-        key = _key(standing.scope, standing.scope_id)
-        life, steps = _live(tick, before.get(key), standing)
-        if life is not None:
-            after[key] = life
-        events += [tell(step, standing, snapshot_id) for step in steps]
-    planned = {_key(standing.scope, standing.scope_id) for standing in scopes} if before else ()
+        # Most scopes have neither a life nor a reason for one: they are passed over with one comparison.
+        if before or enters(standing.gap, standing.expected[0], tick.plan.thresholds):
+            key = _key(standing.scope, standing.scope_id)
+            life, steps = _live(tick, before.get(key), standing)
+            if life is not None:
+                after[key] = life
+            events += [tell(step, standing, snapshot_id) for step in steps]
+    planned = _keys(scopes) if before else before.keys()
     dropped = {key: life for key, life in before.items() if key not in planned}
     return after, [*events, *_resolve_all(tick, standings, dropped, tick.as_of, snapshot_id, "plan_ended")]
 
@@ -291,8 +297,9 @@ def _live(tick: Tick, life: DeviationLife | None, standing: Standing) -> tuple[D
     if tick.as_of >= standing.flight.end:
         return None, resolved(life, "flight_ended")
     return live(
-        life,
-        standing.deviation,
+        life or NEVER_JUDGED,
+        standing.gap,
+        standing.expected[0],
         tick.plan.thresholds,
         may_open=_may_open(tick, standing),
         new_id=lambda: tick.teller.id("deviation", standing.scope, standing.scope_id),
@@ -323,23 +330,28 @@ def _end_deviations(
 def _resolve_all(
     tick: Tick, standings: Standings, lives: Deviations, as_of: int, snapshot_id: str | None, reason: Reason
 ) -> list[Event]:
-    """The resolutions of what is open among *lives*, with the figures as of *as_of*."""
+    """The resolutions of what is open among *lives*, in the plan's order, with the figures as of *as_of*."""
     if not any(life.alert_id for life in lives.values()):
         return []
     planned = {
         _key(standing.scope, standing.scope_id): standing
         for standing in standings.at(as_of - tick.plan.thresholds.feed_lag)
     }
+    unplanned = {key: standings.unplanned(*key.split("\0")) for key in sorted(lives.keys() - planned.keys())}
     return [
-        tick.teller.deviation(step, planned.get(key) or standings.unplanned(*key.split("\0")), snapshot_id)
-        for key, life in lives.items()
-        for step in resolved(life, reason)
+        tick.teller.deviation(step, standing, snapshot_id)
+        for key, standing in (planned | unplanned).items()
+        for step in resolved(lives.get(key), reason)
     ]
 
 
 def _key(scope: str, scope_id: str) -> str:
     """A scope's key in the state; no id holds a NUL."""
     return f"{scope}\0{scope_id}"
+
+
+def _keys(scopes: list[Standing]) -> set[str]:
+    return {_key(standing.scope, standing.scope_id) for standing in scopes}
 
 
 # -- proposals -------------------------------------------------------------------------------------------------------
@@ -352,7 +364,7 @@ def _proposals(tick: Tick, channels: list[Standing], snapshot_id: str) -> tuple[
     plan, before = tick.plan, tick.state.proposals
     if not tick.complete:
         return before, []
-    if plan.status != "active" or plan.automation == "insight_only" or tick.is_over():
+    if plan.status != "active" or plan.automation == "insight_only" or tick.is_over:
         return {}, []
     after: Proposals = {}
     events: list[Event] = []
@@ -383,10 +395,11 @@ Alerts = dict[str, Raised]
 def _alerts(tick: Tick, scopes: list[Standing]) -> tuple[Alerts, list[Event]]:
     """The signals that are up after the tick; *scopes* are those whose budget is watched."""
     before, now = tick.state.alerts, _news(tick)
-    if tick.complete and not tick.is_over():
-        now += _wanted(tick, over_budget(tick.plan, scopes))
+    if tick.complete and not tick.is_over:
+        now = [*now, *over_budget(tick.plan, scopes)]
     if not (before or now):
         return before, []
+    now = _wanted(tick, now)
     up = {_alert_key(signal) for signal in now}
     over = [key for key in before if key not in up] if tick.complete else []
     return _changed(tick, over, now)
@@ -394,16 +407,17 @@ def _alerts(tick: Tick, scopes: list[Standing]) -> tuple[Alerts, list[Event]]:
 
 def _alerts_at_closing(tick: Tick) -> tuple[Alerts, list[Event]]:
     """Every signal clears; news of a kind that was not up is still raised, or it would never be told."""
-    return _changed(tick, list(tick.state.alerts) if tick.complete else [], _news(tick))
+    return _changed(tick, list(tick.state.alerts) if tick.complete else [], _wanted(tick, _news(tick)))
 
 
 def _news(tick: Tick) -> list[Signal]:
-    """The signals about single updates that the plan wants to hear of."""
+    """The signals about single updates."""
     plan, counted = tick.plan, tick.counted
-    return [*_wanted(tick, newly_counted(plan, counted.new)), *_wanted(tick, cases(plan, counted.cases))]
+    return [*newly_counted(plan, counted.new, tick.tally), *cases(plan, counted.cases)]
 
 
-def _wanted(tick: Tick, signals: Iterable[Signal]) -> list[Signal]:
+def _wanted(tick: Tick, signals: list[Signal]) -> list[Signal]:
+    """Those that the plan does not switch off."""
     return [signal for signal in signals if signal.kind not in tick.plan.silenced]
 
 
