@@ -54,33 +54,43 @@ def test_a_restart_makes_up_the_newest_missed_tick_and_no_other(stage: Staging) 
 
 
 def test_a_worker_that_catches_up_says_so_and_raises_no_false_alarm(stage: Staging) -> None:
-    here = stage(tick_seconds=3600, tick_wait_seconds=0, partitions=1, fetch_batches=1)
+    here = stage(tick_seconds=3600, partitions=1, fetch_batches=1)
     feed = Feed(here, 1)
-    campaign = feed.campaigns[0]
-    # On pace to the day, but only when all of it is read.
     start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(days=10)
-    days = {"flight_start": start.isoformat(), "flight_end": (start + timedelta(days=20)).isoformat()}
-    feed.write(here.plans, campaign, plan(campaign, total_budget="800000", **days))
-    for number in range(40_000):
-        spent = {"event_id": str(number), "source": "ads", "campaign_id": campaign, "spend": "10"}
-        spent["event_time"] = (start + timedelta(days=10) * (number / 40_000)).isoformat()
-        feed.write(here.spend, campaign, json.dumps(spent).encode())
-    feed.flush()
+    flight = {"flight_start": start.isoformat(), "flight_end": (start + timedelta(days=20)).isoformat()}
+    feed.write(here.plans, feed.campaigns[0], plan(feed.campaigns[0], total_budget="800000", channels=[], **flight))
+    on_pace(feed, start, first_day=0, last_day=10)
     worker = here.worker()
-    wait_until(lambda: len(ticks(here)) == 1, SETTLED_SECONDS, what="a tick", otherwise=worker.tail)
-    behind = here.events("snapshot_taken")
-    assert [snapshot["complete"] for snapshot in behind] == [False]
-    assert float(behind[0]["total_spend"]) < 300_000, "the tick should have come before the backlog was read"
-    assert here.events("deviation_detected") == here.events("alert_raised") == []
-    assert here.events("reallocation_recommended") == []
     worker.wait_ready(1)
+    settle(here, worker)
     assert worker.terminate()[0] == 0
 
-    caught_up = here.worker(**{CLOCK: "3600"})
-    wait_until(lambda: len(ticks(here)) == 2, SETTLED_SECONDS, what="a tick", otherwise=caught_up.tail)
-    assert [snapshot["complete"] for snapshot in here.events("snapshot_taken")] == [False, True]
-    assert here.events("deviation_detected") == []
+    # Away for five days, in which spend went on as planned; the first tick waits for none of it.
+    on_pace(feed, start, first_day=10, last_day=15)
+    five_days = timedelta(days=5).total_seconds()
+    worker = here.worker(PACING_TICK_WAIT_SECONDS="0", **{CLOCK: str(five_days)})
+    wait_until(lambda: len(ticks(here)) == 2, SETTLED_SECONDS, what="a tick", otherwise=worker.tail)
+    worker.wait_ready(1)
+    assert worker.terminate()[0] == 0
+    worker = here.worker(**{CLOCK: str(five_days + 3600)})
+    wait_until(lambda: len(ticks(here)) == 3, SETTLED_SECONDS, what="a tick", otherwise=worker.tail)
+
+    snapshots = here.events("snapshot_taken")
+    assert [snapshot["complete"] for snapshot in snapshots] == [True, False, True]
+    assert snapshots[1]["deviation_pct"] < -25, "the tick should have come before the backlog was read"
+    assert here.events("deviation_detected") == here.events("alert_raised") == []
+    assert here.events("reallocation_recommended") == []
     audit(here)
+
+
+def on_pace(feed: Feed, start: datetime, *, first_day: int, last_day: int) -> None:
+    """Spend 40,000 a day, in 4,000 updates."""
+    campaign = feed.campaigns[0]
+    for number in range(first_day * 4_000, last_day * 4_000):
+        update = {"event_id": str(number), "source": "ads", "campaign_id": campaign, "spend": "10"}
+        update["event_time"] = (start + timedelta(days=number / 4_000)).isoformat()
+        feed.write(feed.stage.spend, campaign, json.dumps(update).encode())
+    feed.flush()
 
 
 def test_a_tick_waits_for_the_input_that_was_there_at_its_time(stage: Staging) -> None:
