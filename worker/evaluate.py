@@ -5,23 +5,22 @@ The ledger and the core are the worker's own. What differs is what a file lacks:
 horizon (everything is remembered), no tick before (nothing is late, nothing closes), and a plan that does not say
 from when it counts does so from the start of its flight. Source: contract, rules 1, 14, 20 and 21.
 
-    plan file ─▶ versions in the order they count ─┐
-    spend file ─▶ chunks ──────────────────────────┴─▶ ledger ─▶ tick ─▶ events, in the order of the plan file
+    plan file  ─┐
+    spend file ─┴─▶ items, by the chunk ─▶ ledger ─▶ tick ─▶ events, in the order of the plan file
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
 from schemas import wire
 from schemas.fields import parse_time
 from worker.events import encode_body
 from worker.files import STDIN, Chunk, UnreadableError, open_file, read_chunks
-from worker.ledger import Ledger, LedgerLimits, RecordBatch, Refused
-from worker.pacing.plan import Plan
-from worker.pacing.reading import read_plan
+from worker.intake import Unreadable, plan_of
+from worker.ledger import CampaignView, Ledger, LedgerLimits, RecordBatch, Refused
 from worker.progress_bar import watch
 
 BAD_INPUT: Final = 2
@@ -54,6 +53,9 @@ def _one_line(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+Explain = Callable[[bytes | None], tuple[wire.Fault, ...]]
+
+
 class Faults:
     """Tells each fault on standard error as it is found, and remembers that there was one."""
 
@@ -64,6 +66,11 @@ class Faults:
         """Write one line."""
         self.found = True
         sys.stderr.write(f"{fault}\n")
+
+    def tell_each(self, file: str, refused: Refused, explain: Explain) -> None:
+        """Write a line for every fault of form or meaning of an item, else for what the ledger has against it."""
+        for field, message in explain(refused.value) or [(refused.field, refused.detail)]:
+            self.tell(Fault(file, refused.offset, field, message))
 
 
 def evaluate(plan: str, spend: str, as_of: str) -> int:
@@ -103,54 +110,32 @@ def _events(plan: str, spend: str, tick: int, faults: Faults) -> Iterator[bytes]
 # --- plans -----------------------------------------------------------------------------------------------------------
 
 
-class Version(NamedTuple):
-    """A version of a plan as it stands in the file."""
-
-    number: int
-    value: bytes
-    plan: Plan
-
-    @property
-    def counts_from(self) -> int:
-        """When it begins to count: what it says, else the start of its flight."""
-        return self.plan.flight.start if self.plan.effective_at is None else self.plan.effective_at
-
-
 def _fold_plans(ledger: Ledger, name: str, tick: int, faults: Faults) -> list[str]:
-    """Fold the plan file; the campaigns that have a plan in force at *tick*, in the order of the file."""
-    versions = list(_good_versions(name, faults))
-    if not versions and not faults.found:
-        faults.tell(Fault(name, 1, "", "there is no plan in the file"))
-    # A sort keeps the order of equals: of two versions that count from the same time the later one in the file wins.
-    ordered = sorted(versions, key=lambda version: version.counts_from)
-    folded = ledger.fold_plans(_batch(name, range(len(ordered)), [version.value for version in ordered]))
-    for refused in folded.refused:
-        faults.tell(Fault(name, ordered[refused.offset].number, refused.field, refused.detail))
-    planned = {version.plan.campaign_id for version in versions if _counts_at(version, tick)}
-    return [campaign for campaign in dict.fromkeys(v.plan.campaign_id for v in versions) if campaign in planned]
-
-
-def _counts_at(version: Version, tick: int) -> bool:
-    """Whether a version is in force at *tick* or earlier; one that says nothing of it is a plan at any time."""
-    return version.plan.effective_at is None or version.plan.effective_at <= tick
-
-
-def _good_versions(name: str, faults: Faults) -> Iterator[Version]:
-    """The plans of the file that hold; the faults of the others are told."""
+    """Fold the plan file; the campaigns that are paced at *tick*, in the order of the file."""
     for chunk in _chunks(name, faults):
-        for number, value in zip(chunk.numbers, chunk.values, strict=True):
-            plan = _read_plan(value)
-            if isinstance(plan, Plan):
-                yield Version(number, value, plan)
-                continue
-            for field, message in plan:
-                faults.tell(Fault(name, number, field, message))
+        for refused in ledger.fold_plans(_batch(name, chunk)).refused:
+            faults.tell_each(name, refused, _faults_of_plan)
+    if not ledger.campaigns and not faults.found:
+        faults.tell(Fault(name, 1, "", "there is no plan in the file"))
+    return [view.campaign_id for view in ledger.campaigns.values() if _is_paced(view, tick)]
 
 
-def _read_plan(value: bytes) -> Plan | tuple[wire.Fault, ...]:
-    """The plan in *value*, or every fault of it."""
-    decoded = wire.decode_plan(value)
-    return wire.explain_plan(value) if decoded is None else read_plan(decoded)
+def _faults_of_plan(value: bytes | None) -> tuple[wire.Fault, ...]:
+    """Every fault of a plan: of its form, or if that is good of its meaning."""
+    plan = plan_of(value)
+    return plan.faults if isinstance(plan, Unreadable) else ()
+
+
+def _is_paced(campaign: CampaignView, tick: int) -> bool:
+    """
+    Whether some version of a campaign's plan counts at *tick*; its spend is kept in any case.
+
+    A version that does not say from when it counts is a plan at any time: before its flight nothing is expected yet.
+    """
+    if campaign.history is None:
+        return False
+    begins = (version.plan.effective_at for version in campaign.history.versions)
+    return any(begin is None or begin <= tick for begin in begins)
 
 
 # --- spend -----------------------------------------------------------------------------------------------------------
@@ -159,17 +144,15 @@ def _read_plan(value: bytes) -> Plan | tuple[wire.Fault, ...]:
 def _fold_spend(ledger: Ledger, name: str, faults: Faults) -> None:
     """Fold the spend file, chunk by chunk."""
     for chunk in _chunks(name, faults):
-        folded = ledger.fold_spend(_batch(name, chunk.numbers, chunk.values))
-        for refused in folded.refused:
+        folded = ledger.fold_spend(_batch(name, chunk))
+        # Late are corrections of earlier chunks whose original has come by now and cannot be corrected.
+        for refused in sorted((*folded.refused, *folded.late), key=_number):
             if refused.reason not in NOT_BAD_INPUT:
-                for fault in _faults_of_update(name, refused):
-                    faults.tell(fault)
+                faults.tell_each(name, refused, wire.explain_update)
 
 
-def _faults_of_update(name: str, refused: Refused) -> Iterator[Fault]:
-    """Every fault of form of an update, else what the ledger has against it."""
-    for field, message in wire.explain_update(refused.value) or [(refused.field, refused.detail)]:
-        yield Fault(name, refused.offset, field, message)
+def _number(refused: Refused) -> int:
+    return refused.offset
 
 
 def _chunks(name: str, faults: Faults) -> Iterator[Chunk]:
@@ -184,9 +167,9 @@ def _chunks(name: str, faults: Faults) -> Iterator[Chunk]:
         faults.tell(Fault(name, None, "", str(error)))
 
 
-def _batch(topic: str, numbers: Sequence[int], values: Sequence[bytes]) -> RecordBatch:
+def _batch(topic: str, items: Chunk) -> RecordBatch:
     """Items of a file as a ledger takes them: what is an offset in a topic is the item's number here."""
-    return RecordBatch(topic, 0, numbers, [None] * len(values), values, max_timestamp=-1)
+    return RecordBatch(topic, 0, items.numbers, [None] * len(items.values), items.values, max_timestamp=-1)
 
 
 # --- the tick --------------------------------------------------------------------------------------------------------
