@@ -72,7 +72,7 @@ lock: $(VENV)/.dev ## resolve the requirements anew (UPGRADE=1: to the newest ve
 	$(LOCK) --constraint requirements.txt --output-file deploy/requirements.txt
 
 clean: ## remove what was made here: .venv, the caches, Kafka's jars
-	rm -rf $(VENV) .cache .pacing .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage mutants build dist
+	rm -rf $(VENV) .cache .pacing .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage build dist tests/contract/asyncapi/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- how .venv is built ----------------------------------------------------------------------------------------------

@@ -14,6 +14,10 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from hypothesis import Phase, settings
+
+# For tests/mutants.py: the same examples each time, and no search for the smallest one.
+settings.register_profile("mutants", derandomize=True, database=None, phases=(Phase.explicit, Phase.generate))
 
 SUITES: Final = ("kafka", "postgres", "contract", "deploy")
 HERE: Final = Path(__file__).parent
