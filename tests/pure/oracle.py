@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -170,7 +170,9 @@ class Version:
     def currency(self) -> str:
         return str(self.raw["currency"])
 
+    @cached_property
     def scopes(self) -> list[Scope]:
+        """The campaign, its channels and its deals."""
         zone = self.get("timezone", "UTC")
         start = edge(self.raw["flight_start"], zone, is_end=False)
         end = edge(self.raw["flight_end"], zone, is_end=True)
@@ -194,7 +196,7 @@ class Version:
         return scopes
 
     def scope(self, scope: str, scope_id: str) -> Scope | None:
-        return next((s for s in self.scopes() if (s.scope, s.scope_id) == (scope, scope_id)), None)
+        return next((s for s in self.scopes if (s.scope, s.scope_id) == (scope, scope_id)), None)
 
     def threshold(self, name: str) -> Fraction:
         defaults = {
@@ -245,6 +247,14 @@ class Accepted:
     updates: list[Json] = field(default_factory=list)
     conflicts: int = 0
     foreign: list[Json] = field(default_factory=list)
+    memory: dict[tuple[Fraction, bool], Totals] = field(default_factory=dict)
+
+    def by(self, as_of: Fraction, *, inclusive: bool = True) -> Totals:
+        """The totals of what is dated up to *as_of* (before it, if not *inclusive*)."""
+        key = as_of, inclusive
+        if key not in self.memory:
+            self.memory[key] = by(self.updates, as_of, inclusive=inclusive)
+        return self.memory[key]
 
 
 def accept(fed: Iterable[Fed], currency: str) -> Accepted:
@@ -443,8 +453,8 @@ class Taking:
         self.version = in_force[-1]
         self.accepted = accept(oracle.updates, self.version.currency)
         self.before = accept(oracle.updates[: oracle.known], self.version.currency)
-        self.totals = by(self.accepted.updates, at)
-        self.campaign = self.version.scopes()[0]
+        self.totals = self.accepted.by(at)
+        self.campaign = self.version.scopes[0]
         self.over = at >= self.campaign.end
 
     def events(self) -> Iterator[Told]:
@@ -457,7 +467,7 @@ class Taking:
         elif status in ("completed", "canceled"):
             yield from self.completed()
         elif oracle.closed is None or oracle.closed[0] != self.campaign.end:
-            yield from self.closing(self.campaign.end, by(self.accepted.updates, self.campaign.end, inclusive=False))
+            yield from self.closing(self.campaign.end, self.accepted.by(self.campaign.end, inclusive=False))
         else:
             yield from self.closed()
 
@@ -491,7 +501,7 @@ class Taking:
         if share(since) == 1:
             return now.budget
         if policy == "rebase":
-            anchor = figures_for(by(self.accepted.updates, since), self.version, scope, scope_id)["spend"]
+            anchor = figures_for(self.accepted.by(since), self.version, scope, scope_id)["spend"]
         else:
             anchor = self.expected(scope, scope_id, since, depth - 1)
         bent = anchor + (now.budget - anchor) * (share(at) - share(since)) / (1 - share(since))
@@ -515,7 +525,7 @@ class Taking:
     def closing(self, end: Fraction, totals: Totals) -> Iterator[Told]:
         oracle = self.oracle
         oracle.proposals, oracle.closed, oracle.told = {}, (end, 0), totals
-        yield self.snapshot(totals, end, revision=0, final=True)
+        yield self.snapshot(totals, end, revision=0, final=True, before_end=True)
         yield from self.end_everything(totals, end, "flight_ended", clear=False)
         yield from self.closing_signals()
 
@@ -542,20 +552,20 @@ class Taking:
         yield from self.signals(over_budget=False)
 
     # -- the snapshot
-    def snapshot(self, totals: Totals, at: Fraction, *, revision: int, final: bool) -> Told:
+    def snapshot(self, totals: Totals, at: Fraction, *, revision: int, final: bool, before_end: bool = False) -> Told:
         campaign, currency = self.campaign, self.version.currency
         spend = figures_for(totals, self.version, "campaign", campaign.scope_id)["spend"]
         expected = self.expected("campaign", campaign.scope_id, at)
         variance = spend / campaign.budget - expected / campaign.budget
         left = campaign.end - max(at, campaign.start)
         elapsed = max(ZERO, min(Fraction(1), (at - campaign.start) / (campaign.end - campaign.start)))
-        everything = by(self.accepted.updates, Fraction(10**12))
+        everything = self.accepted.by(Fraction(10**12))
         future = sum((figures["spend"] for figures in everything.values()), ZERO) - spend
         counted = [
             update["event_time"]
             for update in self.accepted.updates
             if update["kind"] != "correction"
-            and (update["event_time"] < at if final and at < self.at else update["event_time"] <= at)
+            and (update["event_time"] < at if before_end else update["event_time"] <= at)
         ]
         figures = {
             "timestamp": text_of(self.at),
@@ -586,8 +596,8 @@ class Taking:
             "period_start": text_of(campaign.start),
             "period_end": text_of(campaign.end),
             "worst_child": self.worst_child(totals, at),
-            "channel_snapshots": [self.child(s, totals, at) for s in self.version.scopes() if s.scope == "channel"],
-            "deal_snapshots": [self.child(s, totals, at) for s in self.version.scopes() if s.scope == "deal"],
+            "channel_snapshots": [self.child(s, totals, at) for s in self.version.scopes if s.scope == "channel"],
+            "deal_snapshots": [self.child(s, totals, at) for s in self.version.scopes if s.scope == "deal"],
             "proposals": len(self.oracle.proposals),
         }
         return "snapshot_taken", figures
@@ -597,7 +607,7 @@ class Taking:
         taken = self.oracle.taken
         if self.first or taken is None:
             return ZERO
-        now, then = (by(accepted.updates, taken) for accepted in (self.accepted, self.before))
+        now, then = (accepted.by(taken) for accepted in (self.accepted, self.before))
         return sum((f["spend"] for f in now.values()), ZERO) - sum((f["spend"] for f in then.values()), ZERO)
 
     def child(self, scope: Scope, totals: Totals, at: Fraction) -> Json:
@@ -628,7 +638,7 @@ class Taking:
         """The largest |deviation|, then the first name [12]."""
         children = [
             (-abs(deviation), scope.scope_id, place, scope, deviation)
-            for place, scope in enumerate(self.version.scopes())
+            for place, scope in enumerate(self.version.scopes)
             if scope.scope != "campaign" and (deviation := self.deviation(scope, totals, at)) is not None
         ]
         if not children:
@@ -641,7 +651,7 @@ class Taking:
         if not self.complete:
             return
         lives, lag = self.oracle.lives, self.version.threshold("feed_lag_minutes") * 60
-        scopes = self.version.scopes()
+        scopes = self.version.scopes
         for scope in scopes:
             key = scope.scope, scope.scope_id
             if self.at >= scope.end:
@@ -661,7 +671,7 @@ class Taking:
                 yield self.transition(key, life, transition, self.totals, self.at, reason)
                 if transition == "resolved":
                     life.direction = None
-        for key in [key for key in lives if key not in {(scope.scope, scope.scope_id) for scope in scopes}]:
+        for key in sorted(lives.keys() - {(scope.scope, scope.scope_id) for scope in scopes}):
             yield from self.resolve(key, lives.pop(key), self.totals, self.at, "plan_ended")
 
     def moves(self, life: Life) -> Iterator[tuple[str, str | None]]:  # noqa: C901  # the rule, from top to bottom
@@ -725,8 +735,11 @@ class Taking:
         """Every open deviation resolves; at a tombstone every signal clears as well."""
         if not (self.complete or clear):
             return
-        for key, life in self.oracle.lives.items():
-            yield from self.resolve(key, life, totals, at, reason)
+        lives = self.oracle.lives
+        planned = [(scope.scope, scope.scope_id) for scope in self.version.scopes]
+        for key in (*planned, *sorted(lives.keys() - set(planned))):
+            if key in lives:
+                yield from self.resolve(key, lives[key], totals, at, reason)
         self.oracle.lives = {}
         if clear:
             yield from self.cleared(self.oracle.alerts)
@@ -769,7 +782,7 @@ class Taking:
         room = self.campaign.budget * exact(get(settings, "max_pct", 30)) / 100
         give: dict[str, Fraction] = {}
         need: dict[str, Fraction] = {}
-        for scope in version.scopes():
+        for scope in version.scopes:
             deviation = self.deviation(scope, self.totals, self.at)
             if scope.scope != "channel" or deviation is None:
                 continue
@@ -815,7 +828,7 @@ class Taking:
 
     def over_budget(self) -> dict[tuple[str, str, str], Json]:
         found = {}
-        for scope in self.version.scopes():
+        for scope in self.version.scopes:
             spend = figures_for(self.totals, self.version, scope.scope, scope.scope_id)["spend"]
             if spend > scope.budget and self.version.wants("over_budget"):
                 found["over_budget", scope.scope, scope.scope_id] = {
@@ -836,17 +849,17 @@ class Taking:
         taken = None if self.first else self.oracle.taken
 
         def dated(accepted: Accepted, by_then: Fraction) -> Totals:
-            all_of_it = by(accepted.updates, by_then)
+            all_of_it = accepted.by(by_then)
             if before is not None:
-                return all_of_it if by_then < before else by(accepted.updates, before, inclusive=False)
+                return all_of_it if by_then < before else accepted.by(before, inclusive=False)
             if since is not None:
-                return minus(all_of_it, by(accepted.updates, since, inclusive=False)) if by_then >= since else {}
+                return minus(all_of_it, accepted.by(since, inclusive=False)) if by_then >= since else {}
             return all_of_it
 
         return minus(dated(self.accepted, self.at), {} if taken is None else dated(self.before, taken))
 
     def outside(self) -> Iterator[tuple[tuple[str, str, str], Json]]:
-        for scope in self.version.scopes():
+        for scope in self.version.scopes:
             own = self.version.raw if scope.scope == "campaign" else None
             if scope.scope == "deal":
                 raw = next(deal for deal in self.version.get("deals", []) if deal["deal_id"] == scope.scope_id)
@@ -963,7 +976,7 @@ def evaluate(plans: Iterable[Json], updates: Iterable[Json], as_of: str) -> dict
 
     def since(plan: Json) -> Fraction:
         at = get(plan, "effective_at", None)
-        return Version(plan, 0, None).scopes()[0].start if at is None else instant(at)
+        return Version(plan, 0, None).scopes[0].start if at is None else instant(at)
 
     for plan in sorted(plans, key=since):
         name = plan["campaign_id"]

@@ -2,20 +2,24 @@
 The core against the oracle: any plans, any updates, any ticks, every figure of every event.
 
 Times and amounts are drawn from coarse grids on purpose: budgets, spends and thresholds then meet exactly, where
-strictness shows.
+strictness shows. `THOROUGH=20 pytest ...` draws twenty times as many stories.
 """
 
 from __future__ import annotations
 
+import os
+from decimal import Decimal
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.strategies import DrawFn
+from hypothesis.strategies import DrawFn, SearchStrategy
 
 from tests.pure.pacing.feeding import Paced, compare
 
 Json = dict[str, Any]
+
+THOROUGH = int(os.environ.get("THOROUGH", "1"))
 
 DAYS = 12
 CHANNELS = ("ctv", "display", "audio")
@@ -30,64 +34,83 @@ def at(half_days: int, nanos: int = 0) -> str:
     return f"2026-{month:02d}-{day:02d}T{12 * half:02d}:00:00{fraction}Z"
 
 
-def optional(value: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    return st.none() | value
+# Strategies are made once: to make one costs more than to draw from it.
+COIN = st.booleans()
+ONE_IN_TEN = st.integers(0, 9).map(lambda number: number == 0)
+INSTANT = st.integers(0, 2 * DAYS)
+EVENT_ID = st.sampled_from([f"e{n}" for n in range(30)])
+AMOUNT = st.sampled_from(["0", "25", "50", "100", "110", "125", "250", "500", "0.333333333", "33.335"])
+NANO = st.sampled_from([0, 0, 1])
+KIND = st.sampled_from(["increment"] * 6 + ["credit", "cumulative", "correction"])
+SOURCE = st.sampled_from(["dsp", "dsp", "dsp", "adserver"])
+COUNT = st.none() | st.integers(0, 1000)
+SEQUENCE = st.none() | st.integers(0, 3)
+CHANNEL = st.none() | st.sampled_from([*CHANNELS, "radio"])
+DEAL = st.none() | st.sampled_from([*DEALS, "d-9"])
+WARNING = st.sampled_from(["0", "5", "10", "12.5", "20", "50"])
+CRITICAL = {
+    warning: st.sampled_from([critical for critical in (25, 50, 100) if critical >= Decimal(warning)])
+    for warning in ("0", "5", "10", "12.5", "20", "50")
+}
+THRESHOLD = {
+    "exit_ratio": st.sampled_from(["0.8", 1, "0.5", "0.000000001"]),
+    "enter_ticks": st.sampled_from([1, 1, 1, 2, 3]),
+    "exit_ticks": st.sampled_from([1, 1, 1, 2]),
+    "grace_days": st.sampled_from([0, 0, 0, 1, 2]),
+    "min_expected": st.sampled_from([0, 0, 0, 100, 500]),
+    "feed_lag_minutes": st.sampled_from([0, 0, 0, 60, 720]),
+}
+BUDGET = st.sampled_from([1000, 1200, 6000])
+NAMES = st.lists(st.sampled_from(CHANNELS), unique=True, max_size=3)
+DEAL_IDS = st.lists(st.sampled_from(DEALS), unique=True, max_size=2)
+FLIGHT_START = st.integers(0, 6)
+FLIGHT_LENGTH = st.integers(3, 14)
+PLAN = {
+    "automation": st.sampled_from(["recommendations", "recommendations", "insight_only"]),
+    "budget_change_policy": st.sampled_from(["forward", "reflow", "rebase"]),
+    "status": st.sampled_from(["active"] * 8 + ["paused", "completed", "canceled"]),
+    "signals": st.sampled_from([None, None, {"over_budget": False}, {"spend_outside_flight": False}]),
+}
+MIN_AMOUNT = st.sampled_from([0, 1, 50, 100])
+MAX_PCT = st.sampled_from(["0", "0.5", "5", "30", "100"])
+CURRENCY = st.sampled_from(["USD", "USD", "JPY", "KWD"])
+ZONE = st.sampled_from(["UTC", "Europe/Berlin", "America/New_York"])
+STEP = st.integers(1, 4)
+FROM_NOW = st.sampled_from([0, 0, 1, 3])
+
+
+def drawn(draw: DrawFn, strategies: dict[str, SearchStrategy[Any]]) -> Json:
+    return {name: draw(strategy) for name, strategy in strategies.items()}
 
 
 @st.composite
 def thresholds(draw: DrawFn) -> Json:
-    found: Json = {}
+    found = drawn(draw, THRESHOLD)
     for side in ("underpacing", "overpacing"):
-        warning = draw(st.sampled_from([0, 5, 10, "12.5", 20, 50]))
-        found[f"{side}_warning_pct"] = warning
-        found[f"{side}_critical_pct"] = draw(st.sampled_from([c for c in (25, 50, 100) if c >= float(warning)]))
-    found["exit_ratio"] = draw(st.sampled_from(["0.8", 1, "0.5", "0.000000001"]))
-    found["enter_ticks"] = draw(st.sampled_from([1, 1, 1, 2, 3]))
-    found["exit_ticks"] = draw(st.sampled_from([1, 1, 1, 2]))
-    found["grace_days"] = draw(st.sampled_from([0, 0, 0, 1, 2]))
-    found["min_expected"] = draw(st.sampled_from([0, 0, 0, 100, 500]))
-    found["feed_lag_minutes"] = draw(st.sampled_from([0, 0, 0, 60, 720]))
+        warning = found[f"{side}_warning_pct"] = draw(WARNING)
+        found[f"{side}_critical_pct"] = draw(CRITICAL[warning])
     return found
 
 
 @st.composite
 def flights(draw: DrawFn) -> tuple[str, str]:
     """A start and an end in order, as times or dates."""
-    start = draw(st.integers(0, 6))
-    end = draw(st.integers(start + 3, start + 14))
-    if draw(st.booleans()):
+    start = draw(FLIGHT_START)
+    end = start + draw(FLIGHT_LENGTH)
+    if draw(COIN):
         return at(start), at(end)
-    return at(start - start % 2)[:10], at(end)[:10]
+    return at(start)[:10], at(end)[:10]
+
+
+THRESHOLDS = thresholds()
+FLIGHT = flights()
 
 
 @st.composite
 def plans(draw: DrawFn, currency: str, zone: str) -> Json:
-    budget = draw(st.sampled_from([1000, 1200, 6000]))
-    start, end = draw(flights())
-    names = draw(st.lists(st.sampled_from(CHANNELS), unique=True, max_size=3))
-    channels = []
-    for name in names:
-        allocated = budget // 3 if draw(st.booleans()) else budget // 4
-        channels.append(
-            {
-                "channel": name,
-                "allocated_budget": allocated,
-                "min_budget": draw(st.sampled_from([None, 0, allocated // 2])),
-            }
-        )
-    deals = []
-    for deal_id in draw(st.lists(st.sampled_from(DEALS), unique=True, max_size=2)):
-        own = draw(flights()) if draw(st.booleans()) else (None, None)
-        channel = draw(optional(st.sampled_from(names or CHANNELS)))
-        deals.append(
-            {
-                "deal_id": deal_id,
-                "channel": channel,
-                "allocated_budget": budget // 8,
-                "flight_start": own[0],
-                "flight_end": own[1],
-            }
-        )
+    budget = draw(BUDGET)
+    start, end = draw(FLIGHT)
+    names = draw(NAMES)
     return {
         "campaign_id": "c-1",
         "account_id": "a-1",
@@ -96,60 +119,74 @@ def plans(draw: DrawFn, currency: str, zone: str) -> Json:
         "total_budget": str(budget),
         "flight_start": start,
         "flight_end": end,
-        "channels": channels,
-        "deals": deals,
-        "thresholds": draw(thresholds()),
-        "reallocation": {
-            "min_amount": draw(st.sampled_from([0, 1, 50, 100])),
-            "max_pct": draw(st.sampled_from([0, 5, 30, 100])),
-        },
-        "automation": draw(st.sampled_from(["recommendations", "recommendations", "insight_only"])),
-        "budget_change_policy": draw(st.sampled_from(["forward", "reflow", "rebase"])),
-        "status": draw(st.sampled_from(["active"] * 8 + ["paused", "completed", "canceled"])),
-        "signals": draw(st.sampled_from([None, None, {"over_budget": False}, {"spend_outside_flight": False}])),
+        "channels": [channel_of(draw, name, budget // 3 if draw(COIN) else budget // 4) for name in names],
+        "deals": [deal_of(draw, deal_id, names, budget // 8) for deal_id in draw(DEAL_IDS)],
+        "thresholds": draw(THRESHOLDS),
+        "reallocation": {"min_amount": draw(MIN_AMOUNT), "max_pct": draw(MAX_PCT)},
+        **drawn(draw, PLAN),
+    }
+
+
+def channel_of(draw: DrawFn, name: str, allocated: int) -> Json:
+    return {"channel": name, "allocated_budget": allocated, "min_budget": allocated // 2 if draw(COIN) else None}
+
+
+def deal_of(draw: DrawFn, deal_id: str, channels: list[str], allocated: int) -> Json:
+    start, end = draw(FLIGHT) if draw(COIN) else (None, None)
+    channel = draw(CHANNEL)
+    return {
+        "deal_id": deal_id,
+        "channel": channel if channel in channels or not channels else None,
+        "allocated_budget": allocated,
+        "flight_start": start,
+        "flight_end": end,
     }
 
 
 @st.composite
 def updates(draw: DrawFn) -> Json:
-    kind = draw(st.sampled_from(["increment"] * 6 + ["credit", "cumulative", "correction"]))
-    amount = draw(st.sampled_from(["0", "25", "50", "100", "110", "125", "250", "500", "0.333333333", "33.335"]))
-    update: Json = {
+    kind, amount = draw(KIND), draw(AMOUNT)
+    return {
         "campaign_id": "c-1",
-        "event_id": draw(st.sampled_from([f"e{n}" for n in range(30)])),
-        "source": draw(st.sampled_from(["dsp", "dsp", "dsp", "adserver"])),
-        "event_time": at(draw(st.integers(0, 2 * DAYS)), draw(st.sampled_from([0, 0, 1]))),
+        "event_id": draw(EVENT_ID),
+        "source": draw(SOURCE),
+        "event_time": at(draw(INSTANT), draw(NANO)),
         "kind": kind,
-        "channel": draw(optional(st.sampled_from([*CHANNELS, "radio"]))),
-        "deal_id": draw(optional(st.sampled_from([*DEALS, "d-9"]))),
+        "channel": draw(CHANNEL),
+        "deal_id": draw(DEAL),
         "spend": "-" + amount if kind == "credit" else amount,
-        "sequence": draw(optional(st.integers(0, 3))),
+        "sequence": draw(SEQUENCE),
+        "corrects": draw(EVENT_ID) if kind == "correction" else None,
+        **{count: draw(COUNT) for count in ("impressions", "requests", "bids", "wins")},
     }
-    if kind == "correction":
-        update["corrects"] = draw(st.sampled_from([f"e{n}" for n in range(30)]))
-    for count in ("impressions", "requests", "bids", "wins"):
-        update[count] = draw(optional(st.integers(0, 1000)))
-    return update
+
+
+FEW_UPDATES = st.lists(updates(), max_size=4)
+UPDATES = st.lists(updates(), max_size=10)
+PLANS = {
+    (currency, zone): plans(currency, zone)
+    for currency in ("USD", "JPY", "KWD")
+    for zone in ("UTC", "Europe/Berlin", "America/New_York")
+}
 
 
 @st.composite
 def stories(draw: DrawFn) -> list[tuple[str, Any]]:
     """Plans, updates and ticks in the order they happen; a plan counts from the last tick or later."""
-    currency = draw(st.sampled_from(["USD", "USD", "JPY", "KWD"]))
-    zone = draw(st.sampled_from(["UTC", "Europe/Berlin", "America/New_York"]))
+    plan = PLANS[draw(CURRENCY), draw(ZONE)]
     story: list[tuple[str, Any]] = []
-    if draw(st.booleans()):
-        story.append(("feed", draw(st.lists(updates(), max_size=3))))
-    story.append(("plan", (draw(plans(currency, zone)), at(0))))
-    tick = draw(st.integers(0, 8))
-    for _ in range(draw(st.integers(1, 6))):
-        story.append(("feed", draw(st.lists(updates(), max_size=4))))
-        story.append(("tick", (at(tick), draw(st.sampled_from([True, True, True, False])))))
-        if draw(st.integers(0, 3)) == 0:
-            story.append(("plan", (draw(plans(currency, zone)), at(tick + draw(st.sampled_from([0, 0, 1, 3]))))))
-        if draw(st.integers(0, 20)) == 0:
+    if draw(COIN):
+        story.append(("feed", draw(FEW_UPDATES)))
+    story.append(("plan", (draw(plan), at(0))))
+    tick = draw(FLIGHT_START)
+    for _ in range(draw(STEP) + 2):
+        story.append(("feed", draw(FEW_UPDATES)))
+        story.append(("tick", (at(tick), not draw(ONE_IN_TEN))))
+        if draw(COIN) and draw(COIN):
+            story.append(("plan", (draw(plan), at(tick + draw(FROM_NOW)))))
+        if draw(ONE_IN_TEN) and draw(COIN):
             story.append(("end", None))
-        tick += draw(st.integers(1, 4))
+        tick += draw(STEP)
     return story
 
 
@@ -169,15 +206,76 @@ def play(story: list[tuple[str, Any]]) -> None:
 
 
 @given(story=stories())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=80 * THOROUGH, deadline=None)
 def test_every_tick_of_any_story_is_the_oracles(story: list[tuple[str, Any]]) -> None:
     play(story)
 
 
-@given(plan=plans("USD", "Europe/Berlin"), fed=st.lists(updates(), max_size=10), tick=st.integers(0, 2 * DAYS + 4))
-@settings(max_examples=200, deadline=None)
+@given(plan=PLANS["USD", "Europe/Berlin"], fed=UPDATES, tick=INSTANT)
+@settings(max_examples=60 * THOROUGH, deadline=None)
 def test_a_first_tick_is_the_oracles(plan: Json, fed: list[Json], tick: int) -> None:
     paced = Paced()
     paced.plan(plan)
     paced.feed(*fed)
     compare(*paced.tick(at(tick), first=True))
+
+
+# -- near the plan -----------------------------------------------------------------------------------------------------
+
+SHARE = st.sampled_from(
+    ["0", "0.5", "0.74", "0.75", "0.8", "0.85", "0.9", "0.92", "0.95", "1", "1.05", "1.08", "1.1", "1.15", "1.25",
+     "1.26", "1.5", "2"]
+)  # fmt: skip
+"""What a channel has spent of its expected spend: on, inside and beyond the thresholds that are drawn."""
+
+ALLOCATED = st.sampled_from([1000, 2000, 3000])
+DAY = st.integers(2, 9)
+STATUS = st.sampled_from(["active", "paused"])
+
+
+@st.composite
+def near_the_plan(draw: DrawFn) -> list[tuple[str, Any]]:
+    """Three channels over ten days, each brought to a share of its expected spend before every day's tick."""
+    budgets = {name: draw(ALLOCATED) for name in CHANNELS}
+    plan: Json = {
+        "campaign_id": "c-1",
+        "account_id": "a-1",
+        "currency": "USD",
+        "total_budget": sum(budgets.values()),
+        "flight_start": at(0),
+        "flight_end": at(20),
+        "channels": [channel_of(draw, name, budget) for name, budget in budgets.items()],
+        "thresholds": draw(THRESHOLDS),
+        "reallocation": {"min_amount": draw(MIN_AMOUNT), "max_pct": draw(MAX_PCT)},
+    }
+    story: list[tuple[str, Any]] = [("plan", (plan, at(0)))]
+    spent = dict.fromkeys(CHANNELS, Decimal(0))
+    for day in range(1, draw(DAY)):
+        for name, budget in budgets.items():
+            wanted = Decimal(draw(SHARE)) * budget * day / 10
+            story.append(("feed", [brought(name, day, wanted - spent[name])]))
+            spent[name] = wanted
+        if draw(ONE_IN_TEN):
+            plan = {**plan, "status": draw(STATUS), "thresholds": draw(THRESHOLDS)}
+            story.append(("plan", (plan, at(2 * day))))
+        story.append(("tick", (at(2 * day), not draw(ONE_IN_TEN))))
+    return story
+
+
+def brought(channel: str, day: int, change: Decimal) -> Json:
+    """The update that changes a channel's spend on a day."""
+    return {
+        "campaign_id": "c-1",
+        "event_id": f"{channel}-{day}",
+        "source": "dsp",
+        "event_time": at(2 * day),
+        "channel": channel,
+        "kind": "credit" if change < 0 else "increment",
+        "spend": str(change),
+    }
+
+
+@given(story=near_the_plan())
+@settings(max_examples=60 * THOROUGH, deadline=None)
+def test_deviations_and_proposals_near_the_plan_are_the_oracles(story: list[tuple[str, Any]]) -> None:
+    play(story)
