@@ -17,7 +17,7 @@ import time
 import urllib.error
 import urllib.request
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -46,28 +46,15 @@ class Stage:
         self.bootstrap = bootstrap
         self.folder = folder
         self.name = name
-        self.environment = {
-            "PACING_KAFKA_BOOTSTRAP": bootstrap,
-            "PACING_APP_ID": name,
-            "PACING_PARTITIONS": "2",
-            "PACING_REPLICATION_FACTOR": "1",
-            "PACING_TICK_SECONDS": "1",
-            "PACING_CHECKPOINT_SECONDS": "0.05",
-            "PACING_SESSION_TIMEOUT_SECONDS": "6",
-            **{f"PACING_{field.upper()}": f"{name}.{field}" for field in _topic_fields()},
-            **{f"PACING_{field.upper()}": str(value) for field, value in settings.items()},
-        }
-        self.settings = self._settings()
+        self.environment = environment(bootstrap, name, **settings)
+        self.settings = settings_of(self.environment)
         self.plans, self.spend = input_topics(self.settings)
         self.outputs = output_topics(self.settings)
         self.ledger = ledger_topic(self.settings)
         self._workers: list[WorkerProcess] = []
-        applied = apply_now(self.settings)
-        assert not applied.differences, applied
-
-    def _settings(self) -> Settings:
-        values = {name.removeprefix("PACING_").lower(): value for name, value in self.environment.items()}
-        return load_settings(env_file=None, **values)
+        if not self.settings.embedded_broker:
+            applied = apply_now(self.settings)
+            assert not applied.differences, applied
 
     def worker(self, instance: str = "w1", **more: str) -> WorkerProcess:
         """Start a worker process."""
@@ -93,8 +80,25 @@ class Stage:
         return [json.loads(message.value()) for message in self.committed(self.outputs[kind])]
 
 
-def _topic_fields() -> Iterator[str]:
-    return (field for field in Settings.model_fields if field.startswith("topic_"))
+def environment(bootstrap: str, name: str, **settings: object) -> dict[str, str]:
+    """The variables of a worker with topics of its own, in a hurry; *settings* win."""
+    topics = (field for field in Settings.model_fields if field.startswith("topic_"))
+    return {
+        "PACING_KAFKA_BOOTSTRAP": bootstrap,
+        "PACING_APP_ID": name,
+        "PACING_PARTITIONS": "2",
+        "PACING_REPLICATION_FACTOR": "1",
+        "PACING_TICK_SECONDS": "1",
+        "PACING_CHECKPOINT_SECONDS": "0.05",
+        "PACING_SESSION_TIMEOUT_SECONDS": "6",
+        **{f"PACING_{field.upper()}": f"{name}.{field}" for field in topics},
+        **{f"PACING_{field.upper()}": str(value) for field, value in settings.items()},
+    }
+
+
+def settings_of(variables: Mapping[str, str]) -> Settings:
+    """The settings these variables make."""
+    return load_settings(env_file=None, **{name.removeprefix("PACING_").lower(): v for name, v in variables.items()})
 
 
 class WorkerProcess:
