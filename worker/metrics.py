@@ -208,7 +208,7 @@ class Metrics:
     tick_campaigns = counter("pacing_tick_campaigns_total", "Campaigns evaluated at ticks.")
     events = counter(
         "pacing_events_total",
-        "Events committed, by type.",
+        "Events that ticks led to, by type.",
         type=(
             "snapshot_taken",
             "deviation_detected",

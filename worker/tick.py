@@ -160,6 +160,7 @@ class Ticks:
         self._metrics.tick_campaigns.inc(part.campaigns)
         if part.done:
             self._partition.outbox.event(tick_closed(self._ledger))
+            self._metrics.events.labels("tick_closed").inc()
             self._ledger.close_tick()
             self.expect()
         return part.done
