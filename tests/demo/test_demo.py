@@ -51,7 +51,20 @@ class Demo:
         """Send it a signal."""
         self._process.send_signal(number)
 
-    def wait_until(self, what: Callable[[], object], seconds: float) -> None:
+    def wait_until(self, what: Callable[[], bool], seconds: float) -> None:
+        """Wait until something holds; it must before the demo ends."""
+        self._wait(lambda: what() or self._has_ended(), seconds)
+        assert what(), f"it ended; it printed:\n{self.printed()}"
+
+    def exit_code(self, seconds: float) -> int:
+        """Its exit code, once it has ended."""
+        self._wait(self._has_ended, seconds)
+        return self._process.returncode
+
+    def _has_ended(self) -> bool:
+        return self._process.poll() is not None
+
+    def _wait(self, what: Callable[[], bool], seconds: float) -> None:
         """Wait until something holds, keeping note of every process that belongs to the demo."""
         deadline = time.monotonic() + seconds
         while not what():
@@ -59,11 +72,6 @@ class Demo:
             with suppress(psutil.NoSuchProcess):
                 self._family |= set(psutil.Process(self._process.pid).children(recursive=True))
             time.sleep(0.1)
-
-    def exit_code(self, seconds: float) -> int:
-        """Its exit code, once it has ended."""
-        self.wait_until(lambda: self._process.poll() is not None, seconds)
-        return self._process.returncode
 
     def worker(self) -> psutil.Process:
         """The worker's process."""

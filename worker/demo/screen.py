@@ -118,7 +118,7 @@ class LineScreen:
         for happening in happenings:
             _print(_happened(happening))
         now = self._seconds()
-        if rows and now - self._status_at >= STATUS_SECONDS:
+        if len(rows) == len(NAMES) and now - self._status_at >= STATUS_SECONDS:
             self._status_at = now
             for line in (*map(_standing, rows), _counts(seen)):
                 _print(line)

@@ -4,9 +4,9 @@ From the cast to messages: each ad server is a pure function of the time in its 
 The law of this file: **the same start gives the same bytes**. No clock is read and nothing is drawn at random; the
 unevenness of the reports comes from a checksum of their names, so two runs of the demo differ in their dates alone.
 
-An ad server reports each second, half a second early: the report that brings its total to where the table says it is
-at second s is dated and sent at s - 0.5, so that the tick at s has it. Until the demo begins it has reported every
-four seconds; the worker finds that backlog when it starts, as it would in the middle of a month.
+An ad server reports each second (one of running totals every four), half a second early: the report that brings its
+total to where the table says it is at second s is dated and sent at s - 0.5, so that the tick at s has it. Until the
+demo begins every server has reported every four seconds: the backlog that a worker finds in the middle of a month.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 MS: Final = 10**6
 """Nanoseconds in a millisecond."""
 
-REPORT_MS: Final = 1_000
 BACKLOG_REPORT_MS: Final = 4_000
 EARLY_MS: Final = 500
 MICROS: Final = 1_000
@@ -86,7 +85,7 @@ def _day_ms(story: Story, day: float) -> int:
 def reports(story: Story) -> Iterator[Report]:
     """Every report of one line over the whole flight, in order."""
     begun_ms, ended_ms = max(0, _day_ms(story, story.today)), story.days * story.day_ms
-    live = range(begun_ms + REPORT_MS, ended_ms + REPORT_MS, REPORT_MS)
+    live = range(begun_ms + story.report_ms, ended_ms + story.report_ms, story.report_ms)
     since_ms = 0
     for until_ms in (*range(BACKLOG_REPORT_MS, begun_ms, BACKLOG_REPORT_MS), begun_ms, *live):
         if until_ms > since_ms:
@@ -119,12 +118,12 @@ def reported(story: Story, line: Line, report: Report) -> int:
     """
     The line's total that the *report* tells, in nanos: a little ahead of the table, exactly on it where a day ends.
 
-    It runs ahead by up to half of what the next second brings, so that the amounts differ from second to second and
+    It runs ahead by up to half of what the next report brings, so that the amounts differ from report to report and
     the total still never falls unless the table does.
     """
     if report.until_ms >= story.days * story.day_ms or report.until_ms % story.day_ms == 0:
         return spent(story, line, report.until_ms)
-    told, soon = (spent(story, line, ms) for ms in (report.until_ms, report.until_ms + REPORT_MS))
+    told, soon = (spent(story, line, ms) for ms in (report.until_ms, report.until_ms + story.report_ms))
     ahead = (soon - told) * _unevenness(story, line, report) // 2048
     return (told + ahead) // MICROS * MICROS
 
