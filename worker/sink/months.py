@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
-from worker.sink.database import query
+from worker.sink.database import query, transaction
 
 TABLES: Final = ("pacing_snapshots", "pacing_deviations", "pacing_signals", "pacing_reallocations")
 AHEAD_MONTHS: Final = 3
@@ -78,9 +78,10 @@ async def make_months(connection: Any, months: Iterable[Month]) -> int:
     """Make the partitions of these months that are missing; how many there were."""
     made = 0
     for month in sorted(months):
-        async with connection.transaction():
-            await _take_turns(connection)
-            for table in TABLES:
+        for table in TABLES:
+            # A transaction each: one that held two tables could deadlock with whoever reads both.
+            async with transaction(connection):
+                await _take_turns(connection)
                 made += await connection.fetchval("SELECT pacing_make_month($1, $2::date)", table, month.start)
     return made
 
@@ -89,11 +90,11 @@ async def drop_before(connection: Any, oldest: Month) -> list[str]:
     """Drop what is older than the month *oldest*; the names of the partitions dropped."""
     dropped: list[str] = []
     for table in TABLES:
-        async with connection.transaction():
+        async with transaction(connection):
             await _take_turns(connection)
             rows = await connection.fetch("SELECT pacing_drop_months($1, $2::date) AS name", table, oldest.start)
             dropped += [row["name"] for row in rows]
-    async with connection.transaction():
+    async with transaction(connection):
         await connection.execute(query("forget_before"), oldest.start)
     return dropped
 
