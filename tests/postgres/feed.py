@@ -48,7 +48,7 @@ class Feed:
             "app_id": self.app_id,
             "postgres_dsn": dsn,
             "embedded_broker": self.embedded,
-            "session_timeout_seconds": 6,
+            "session_timeout_seconds": 3,
             "sink_retention_months": 1_200,
         }
         return load_settings(env_file=None, **names, **given | more)

@@ -17,9 +17,10 @@ import pytest
 
 from tests.postgres.events import MINUTE, NOON, Body, deviation, encoded, one_of_each, proposal, signal, snapshot
 from tests.pure.sink.test_reading import FakeRecord
+from worker.sink.database import transaction
 from worker.sink.positions import Gap, Log, Place, positions_of, step_over
 from worker.sink.reading import Record
-from worker.sink.writing import FencedError, Move, Written, read_batch, write_batch
+from worker.sink.writing import FencedError, Move, Written, move, read_batch, write_batch
 
 TOPIC = "pacing.snapshot_taken"
 PLACE = Place(TOPIC, 3)
@@ -301,6 +302,29 @@ async def test_of_two_that_write_the_same_stretch_at_once_exactly_one_does(conne
     assert sum(result.new["pacing_snapshots"] for result in results if isinstance(result, Written)) == 50
     for each in connections:
         await each.close()
+
+
+async def test_whoever_falls_silent_in_a_transaction_does_not_hold_up_its_successor(
+    connection: Any, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.sink.database.SILENCE", "SET LOCAL idle_in_transaction_session_timeout = '200ms'")
+    await positions_of(connection, "test", {PLACE: Log(0, 90)})
+    frozen = await asyncpg.connect(database, statement_cache_size=0)
+    locked, woken = asyncio.Event(), asyncio.Event()
+
+    async def fall_silent() -> None:
+        async with transaction(frozen):
+            await move(frozen, "test", [Move(*PLACE, 0, 1)])
+            locked.set()
+            await woken.wait()
+
+    silent = asyncio.create_task(fall_silent())
+    await locked.wait()
+    await asyncio.wait_for(write(connection, {"snapshot_taken": [snapshot()]}, [Move(*PLACE, 0, 50)]), 20)
+    woken.set()
+    with pytest.raises(asyncpg.InterfaceError, match="closed"):
+        await silent
+    assert await positions_of(connection, "test", {PLACE: Log(0, 90)}) == {PLACE: 50}
 
 
 async def test_a_gap_is_written_down_once_with_the_step_over_it(connection: Any) -> None:

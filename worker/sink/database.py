@@ -8,6 +8,8 @@ LISTEN; and every statement with arguments runs inside a transaction, because it
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
@@ -17,6 +19,9 @@ import asyncpg
 CONNECT_SECONDS: Final = 10.0
 COMMAND_SECONDS: Final = 60.0
 APPLICATION: Final = "pacing-sink"
+# A process that is frozen inside a transaction (a paused machine) keeps its locks, and so its successor waiting:
+# PostgreSQL ends the session of one that has said nothing for so long.
+SILENCE: Final = "SET LOCAL idle_in_transaction_session_timeout = '10s'"
 
 # Class 22: a value that PostgreSQL cannot take (a NUL, a number out of range, what is no uuid). Class 54: beyond a
 # limit of its own (an index row, a nesting). 23502: null where the contract has a value.
@@ -45,6 +50,14 @@ def _options(command_seconds: float | None) -> dict[str, Any]:
 
 async def _leave_as_it_is(_connection: Any) -> None:
     """Nothing of a session was changed, so nothing is to be reset (asyncpg's own reset is a statement by itself)."""
+
+
+@asynccontextmanager
+async def transaction(connection: Any) -> AsyncIterator[None]:
+    """A transaction whose locks do not outlast our silence."""
+    async with connection.transaction():
+        await connection.execute(SILENCE)
+        yield
 
 
 @cache

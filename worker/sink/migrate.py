@@ -13,7 +13,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Final, NamedTuple
 
-from worker.sink.database import connect
+from worker.sink.database import connect, transaction
 
 # Any number will do, as long as nobody else's program locks the same one in this database.
 MIGRATION_LOCK: Final = 0x70616369_6E670001
@@ -92,7 +92,7 @@ async def pending_of(connection: Any) -> list[str]:
 
 async def _apply_next(connection: Any) -> str | None:
     """Apply the first migration that is missing, if any; its name."""
-    async with connection.transaction():
+    async with transaction(connection):
         await connection.execute("SELECT pg_advisory_xact_lock($1)", MIGRATION_LOCK)
         await connection.execute(LEDGER_TABLE)
         applied = await connection.fetch("SELECT number, name, checksum FROM pacing_migrations ORDER BY number")

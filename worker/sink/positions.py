@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from worker.sink.database import query
+from worker.sink.database import query, transaction
 from worker.sink.writing import Move, move
 
 RETENTION: Final = "retention"
@@ -65,7 +65,7 @@ def gap_of(place: Place, position: int, log: Log) -> Gap | None:
 async def positions_of(connection: Any, sink: str, logs: Mapping[Place, Log]) -> dict[Place, int]:
     """Where reading stands in these partitions; one that nobody has read begins where its log begins."""
     wanted = sorted(logs)
-    async with connection.transaction():
+    async with transaction(connection):
         rows = await connection.fetch(
             query("claim_positions"),
             sink,
@@ -78,6 +78,6 @@ async def positions_of(connection: Any, sink: str, logs: Mapping[Place, Log]) ->
 
 async def step_over(connection: Any, sink: str, gap: Gap) -> None:
     """Write a gap down and move the position over it, once: FencedError if somebody else has moved it."""
-    async with connection.transaction():
+    async with transaction(connection):
         await move(connection, sink, [Move(*gap.place, gap.from_offset, gap.to_offset)])
         await connection.execute(query("record_gap"), sink, *gap.place, gap.from_offset, gap.to_offset, gap.reason)

@@ -224,7 +224,7 @@ class Sink:
             heartbeat_interval_ms=int(self._settings.session_timeout_seconds * 1000 / 4),
             check_crcs=not self._settings.embedded_broker,
         )
-        consumer.subscribe(list(self._kinds), listener=_Revocations(self._give_up))
+        consumer.subscribe(list(self._kinds), listener=_Rebalances(self._give_up, self._forget))
         async with contextlib.AsyncExitStack() as undo:
             undo.push_async_callback(consumer.stop)
             await consumer.start()
@@ -272,7 +272,7 @@ class Sink:
 
     async def _take_up_partitions(self) -> None:
         """Read the positions of partitions that are new here, and see what Kafka still has from there."""
-        new = {Place(*each) for each in self._consumer.assignment()} - self._positions.keys()
+        new = self._assigned() - self._positions.keys()
         if not new:
             return
         logs = await self._logs(new)
@@ -281,6 +281,9 @@ class Sink:
                 begin = await self._begin(connection, place, position, logs[place])
                 if begin is not None:
                     self._go_on(place, begin)
+
+    def _assigned(self) -> set[Place]:
+        return {Place(*each) for each in self._consumer.assignment()}
 
     async def _logs(self, places: Iterable[Place]) -> dict[Place, Log]:
         asked = [TopicPartition(*place) for place in places]
@@ -317,8 +320,9 @@ class Sink:
         )
 
     def _go_on(self, place: Place, position: int) -> None:
-        self._consumer.seek(TopicPartition(*place), position)
-        self._positions[place] = self._settled[place] = position
+        if place in self._assigned():  # a rebalance may have come in between
+            self._consumer.seek(TopicPartition(*place), position)
+            self._positions[place] = self._settled[place] = position
 
     # --- records -----------------------------------------------------------------------------------------------------
 
@@ -333,12 +337,15 @@ class Sink:
                 timeout_ms=int(self._pace.poll * 1000),
                 max_records=self._settings.sink_batch_rows,
             )
-        except NoOffsetForPartitionError:
-            return {}  # from before the position was known
-        except OffsetOutOfRangeError as error:
+        except OffsetOutOfRangeError as error:  # retention has overtaken us: {partition: offset}
             self._give_up(Place(*each) for each in error.args[0])
             return {}
-        return {Place(*each): found for each, found in records.items() if Place(*each) in self._positions}
+        except NoOffsetForPartitionError as error:
+            self._give_up(Place(*each) for each in error.args)
+            return {}
+        # A rebalance may have come in between.
+        mine = self._assigned() & self._positions.keys()
+        return {Place(*each): found for each, found in records.items() if each in mine}
 
     async def _write(self, records: Mapping[Place, list[Record]]) -> None:
         """Write what came, each partition number in a transaction of its own, some at a time."""
@@ -397,11 +404,10 @@ class Sink:
         a gap.
         """
         moves = []
-        for place, position in self._positions.items():
-            reached = await self._reached(place)
-            self._settled[place] = reached
-            if reached > position:
-                moves.append(Move(*place, position, reached))
+        for place in self._assigned() & self._positions.keys():
+            self._settled[place] = await self._reached(place)
+            if self._settled[place] > self._positions[place]:
+                moves.append(Move(*place, self._positions[place], self._settled[place]))
         if moves and time.monotonic() >= self._skip_at:
             await self._write_one(read_batch(moves, {}))
             self._skip_at = time.monotonic() + self._pace.skipping
@@ -427,7 +433,7 @@ class Sink:
     async def _end_offsets(self) -> dict[Place, int]:
         assigned = list(self._consumer.assignment())
         found = await self._consumer.end_offsets(assigned) if assigned else {}
-        return {Place(*each): end for each, end in found.items() if each in self._consumer.assignment()}
+        return {Place(*each): end for each, end in found.items() if each in self._assigned()}
 
     async def _close(self) -> None:
         if self._consumer is not None:
@@ -436,17 +442,23 @@ class Sink:
             self._pool.terminate()
 
 
-class _Revocations(ConsumerRebalanceListener):
-    """Tells the sink at once which partitions are taken from it; which are given to it, it looks up each round."""
+class _Rebalances(ConsumerRebalanceListener):
+    """
+    Tells the sink which partitions are taken from it, and that what it has now begins anew.
 
-    def __init__(self, give_up: Callable[[Iterable[Place]], None]) -> None:
+    Until the new assignment is there aiokafka shows the old one; a position that was taken up in between is not the
+    new one's, so at its coming all are forgotten.
+    """
+
+    def __init__(self, give_up: Callable[[Iterable[Place]], None], forget: Callable[[], None]) -> None:
         self._give_up = give_up
+        self._forget = forget
 
     def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         self._give_up([Place(*each) for each in revoked])
 
-    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """Nothing is to be done at once."""
+    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:  # noqa: ARG002  # asked for anew
+        self._forget()
 
 
 async def _wait(stop: asyncio.Event, seconds: float) -> None:

@@ -22,7 +22,7 @@ from typing import Any, Final, NamedTuple
 import asyncpg
 
 from schemas.fields import format_time
-from worker.sink.database import is_about_data, query
+from worker.sink.database import is_about_data, query, transaction
 from worker.sink.keeping import NEVER, Last, Placed, Told, place
 from worker.sink.reading import KINDS, SNAPSHOT, Event, Record, Refused, SnapshotKey, read_events
 
@@ -89,7 +89,7 @@ async def write_batch(connection: Any, sink: str, batch: Batch, history_seconds:
     is read anew tells.
     """
     written = Written(refused=list(batch.refused))
-    async with connection.transaction():
+    async with transaction(connection):
         await connection.execute(WORK_MEMORY)
         await move(connection, sink, batch.moves)
         for kind, events in batch.events.items():
