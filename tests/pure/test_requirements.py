@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,6 +66,38 @@ def test_what_pyproject_asks_for_is_locked_in_a_version_that_it_allows(path: str
         versions = [pin.version for pin in locked if pin.name == canonicalize_name(asked.name)]
         assert versions, f"{path} lacks {asked.name}: make lock"
         assert all(version in asked.specifier for version in versions), f"{path}: {asked.name} {versions}: make lock"
+
+
+def imported(*folders: str) -> set[str]:
+    """The third-party modules that the code in *folders* imports."""
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for name in folders for path in (ROOT / name).rglob("*.py")]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    parts = {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module is not None}
+    first = {name.split(".")[0] for name in plain | parts}
+    return first - sys.stdlib_module_names - {"schemas", "worker", "tests"}
+
+
+@pytest.mark.parametrize(
+    ("folders", "declared"),
+    [
+        (("worker",), [*PROJECT["dependencies"], *EXTRAS["demo"]]),
+        (("schemas", "tests"), LOCKED["requirements-dev.txt"]),
+    ],
+)
+def test_what_is_imported_is_declared_and_not_there_by_chance(folders: tuple[str, ...], declared: list[str]) -> None:
+    names = {canonicalize_name(Requirement(text).name) for text in declared}
+    providers = packages_distributions()
+    missing = {
+        module
+        for module in imported(*folders) - PART_OF_ANOTHER
+        if not names & {canonicalize_name(provider) for provider in providers.get(module, [module])}
+    }
+    assert not missing
+
+
+# pydantic's errors are raised from its other half.
+PART_OF_ANOTHER = {"pydantic_core"}
 
 
 def test_what_is_tested_is_what_is_shipped() -> None:
