@@ -119,7 +119,7 @@ def test_a_bounded_demo_sees_everything_in_postgresql_and_leaves_nothing_behind(
     demo = start("--once")
     assert demo.exit_code(ONCE_SECONDS + ENDED_WITHIN_SECONDS) == 0, demo.printed()
     counts = re.search(
-        r"(\d+) snapshots, (\d+) deviations opened, (\d+) resolved, (\d+) proposals, (\d+) signals", demo.printed()
+        r"(\d+) snapshots, (\d+) deviations, (\d+) resolved, (\d+) proposals, (\d+) signals", demo.printed()
     )
     assert counts is not None, demo.printed()
     snapshots, *others = map(int, counts.groups())

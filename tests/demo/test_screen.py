@@ -107,7 +107,7 @@ def test_a_summary_says_how_much_was_seen_and_one_example_of_each(capsys: pytest
     assert capsys.readouterr().out == ""
     summary.close()
     told = capsys.readouterr().out
-    assert "24 snapshots, 3 deviations opened, 1 resolved, 2 proposals" in told
+    assert "24 snapshots, 3 deviations, 1 resolved, 2 proposals" in told
     assert "channel DISPLAY is overpacing" in told
     assert "another" not in told
     assert "the sale opens" not in told

@@ -89,6 +89,8 @@ IAB = Story(
         Line("AUDIO", "30000.00", ((45, "10000"), (70, "22000"), (91, "30000")), "16.666666667", 90),
     ),
     incidents=(Incident(45, "day 45: the figures of the IAB document"),),
+    # The document's own example of a configuration.
+    plan={"reallocation": {"min_amount": "500.00", "max_pct": 20}},
 )
 
 STACKADAPT = Story(
@@ -151,6 +153,7 @@ CRITEO = Story(
         Incident(18, "day 18: the figures of the Criteo card"),
         Incident(24, "retargeting is at its cap, six days early"),
     ),
+    plan={"reallocation": {"min_amount": "250.00"}},
 )
 
 OVER = Story(

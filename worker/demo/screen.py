@@ -173,7 +173,7 @@ def _standing(row: Row) -> str:
 
 def _counts(seen: Seen) -> str:
     return (
-        f"in PostgreSQL: {seen.snapshots} snapshots, {seen.opened} deviations opened, {seen.resolved} resolved, "
+        f"PostgreSQL: {seen.snapshots} snapshots, {seen.opened} deviations, {seen.resolved} resolved, "
         f"{seen.proposals} proposals, {seen.alerts} signals"
     )
 
