@@ -61,6 +61,7 @@ class Faults:
 
     def __init__(self) -> None:
         self.found = False
+        self.a_file_is_unread = False
 
     def tell(self, fault: Fault) -> None:
         """Write one line."""
@@ -77,15 +78,14 @@ def evaluate(plan: str, spend: str, as_of: str) -> int:
     """
     Print the events as of *as_of* for the files called *plan* and *spend*; faults go to standard error.
 
-    Returns the exit code: 0, or 2 if there was a fault. Good campaigns are printed in either case.
+    Returns the exit code: 0, or 2 if there was a fault. What is good in the files is evaluated in either case.
     """
     faults = Faults()
     tick = _tick(as_of, faults)
     if plan == spend == STDIN:
         faults.tell(Fault("--spend", None, "", "standard input is the plan already"))
     if tick is not None and not faults.found:
-        events = _events(plan, spend, tick, faults)
-        sys.stdout.buffer.writelines(events)
+        sys.stdout.buffer.writelines(_events(plan, spend, tick, faults))
         sys.stdout.buffer.flush()
     return BAD_INPUT if faults.found else 0
 
@@ -99,12 +99,16 @@ def _tick(as_of: str, faults: Faults) -> int | None:
 
 
 def _events(plan: str, spend: str, tick: int, faults: Faults) -> Iterator[bytes]:
-    """The lines of the tick: campaigns in the order of the plan file, each with its snapshot first."""
+    """
+    The lines of the tick: campaigns in the order of the plan file, each with its snapshot first.
+
+    None where a file could not be read: a campaign without its spend is no good campaign.
+    """
     ledger = Ledger(0, 0, LedgerLimits.unbounded())
     ledger.expect_tick(tick)
     campaigns = _fold_plans(ledger, plan, tick, faults)
     _fold_spend(ledger, spend, faults)
-    return _take_tick(ledger, campaigns, tick)
+    return iter(()) if faults.a_file_is_unread else _take_tick(ledger, campaigns, tick)
 
 
 # --- plans -----------------------------------------------------------------------------------------------------------
@@ -115,7 +119,7 @@ def _fold_plans(ledger: Ledger, name: str, tick: int, faults: Faults) -> list[st
     for chunk in _chunks(name, faults):
         for refused in ledger.fold_plans(_batch(name, chunk)).refused:
             faults.tell_each(name, refused, _faults_of_plan)
-    if not ledger.campaigns and not faults.found:
+    if not faults.found and not ledger.campaigns:
         faults.tell(Fault(name, 1, "", "there is no plan in the file"))
     return [view.campaign_id for view in ledger.campaigns.values() if _is_paced(view, tick)]
 
@@ -164,6 +168,7 @@ def _chunks(name: str, faults: Faults) -> Iterator[Chunk]:
                 for number, message in chunk.misshapen:
                     faults.tell(Fault(name, number, "", message))
     except UnreadableError as error:
+        faults.a_file_is_unread = True
         faults.tell(Fault(name, None, "", str(error)))
 
 
