@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 
@@ -138,3 +139,15 @@ def test_prometheus_asks_the_port_on_which_the_worker_answers(services: dict[str
     assert discovery["names"] == ["worker"]
     assert discovery["port"] == Settings.model_fields["web_port"].default
     assert all(port.endswith(f":{discovery['port']}") for port in services["worker"]["ports"])
+
+
+def test_the_wheel_that_the_image_installs_holds_every_file_of_the_product(tmp_path: Path) -> None:
+    built = tool("hatchling", "build", "--target", "wheel", "--directory", str(tmp_path))
+    assert built.returncode == 0, built.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    packed = {name for name in ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    tracked = subprocess.run(
+        ["git", "ls-files", "schemas", "worker"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert set(tracked.stdout.split()) <= packed
+    assert all(name.startswith(("schemas/", "worker/")) for name in packed)
