@@ -214,11 +214,11 @@ class Campaign:
                     spend = sum(cell.spend() for cell in day.values())
                     days[number] = Packed(len(day), spend, encode(pack_cells(day.values())))
 
-    def add(self, at: int, key: Key, figures: Iterable[int]) -> None:
+    def add(self, at: int, key: Key, figures: Iterable[int], updates: int = 0) -> None:
         """Count *figures* at an instant, outside the hot path and whatever cells there are."""
         cell = self.cell if self.cell.lo <= at < self.cell.hi else self.seek(at)
         cell.latest = max(cell.latest, at)
-        cell.add(key, self.number(key[0], key[1]), figures)
+        cell.add(key, self.number(key[0], key[1]), figures, updates)
 
     def tell(self, kind: str, amount: dict[str | None, int], count: int = 1) -> None:
         """A new case for the next tick that counts what comes now."""

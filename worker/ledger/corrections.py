@@ -18,7 +18,7 @@ from schemas.wire import Checked, SpendUpdate, check_update, decode_update
 from worker.ledger.batches import Refused
 from worker.ledger.book import Book, Special, Waiting, Why, carried
 from worker.ledger.campaign import Campaign, Correction
-from worker.ledger.identity import UNKNOWN
+from worker.ledger.identity import SPECIAL, UNKNOWN
 from worker.ledger.packing import unpack_note
 from worker.ledger.records import UnreadableLedgerError
 from worker.pacing import Figures
@@ -67,7 +67,7 @@ def take(book: Book, special: Special, ordinal: int, waiting: Waiting) -> Why | 
         return Why(reasons.CURRENCY_MISMATCH, "currency", detail)
     if ordinal == UNKNOWN:
         return _wait(book, waiting)
-    note = book.memory.note(ordinal)
+    note = b"" if ordinal == SPECIAL else book.memory.note(ordinal)
     if not note:
         return Why(reasons.NOT_CORRECTABLE, "corrects", NOT_CORRECTABLE)
     if not is_planned:

@@ -28,7 +28,7 @@ from worker.ledger.batches import Folded, RecordBatch, Refused
 from worker.ledger.book import Book, Special, Waiting, Why, carried
 from worker.ledger.campaign import Campaign
 from worker.ledger.cells import COUNT, NOWHERE, Cell, Holding
-from worker.ledger.identity import UNKNOWN, Entries, hash64, id_hash
+from worker.ledger.identity import SPECIAL, UNKNOWN, Entries, hash64, id_hash
 from worker.ledger.packing import encode, pack_note
 
 STRETCH: Final = 8192
@@ -293,10 +293,9 @@ class Stretch:
         hashed = self.hashes[special.place]
         if special.update.kind == "cumulative":
             why = reports.take(self.book, special)
-        elif special.original in (hashed, *accepted.ids):
-            why = Why(reasons.NOT_CORRECTABLE, "corrects", corrections.NOT_CORRECTABLE)
         else:
-            why = corrections.take(self.book, special, ordinal, self._waiting(special))
+            is_special = special.original in (hashed, *accepted.ids)
+            why = corrections.take(self.book, special, SPECIAL if is_special else ordinal, self._waiting(special))
         if why is not None:
             self._refuse(special.place, *why)
             return

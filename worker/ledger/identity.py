@@ -46,6 +46,9 @@ YOUNG: Final = 4096
 """Entries up to which a dict is the index: a small file is evaluated before numpy would be imported."""
 
 UNKNOWN: Final = -1
+"""In the place of an ordinal: not remembered."""
+SPECIAL: Final = -2
+"""In the place of an ordinal: accepted just now, and of a kind that has no note."""
 
 hash64 = xxhash.xxh3_64_intdigest
 """The hash of ids and bodies. Part of the formats: it must give the same number for ever."""

@@ -52,7 +52,7 @@ def _count(book: Book, campaign: Campaign, series: Series, report: Report) -> No
     identity = series.identity
     key = (identity.channel, identity.deal_id, identity.currency)
     # Counted with nothing first: a report's time counts for data_through and its attribution is known, beaten or not.
-    campaign.add(report.at, key, _ZEROS)
+    campaign.add(report.at, key, _ZEROS, updates=1)
     for at, counts in series.add(report):
         campaign.add(at, key, counts)
     series.thin(lambda at: lasting(at, campaign.cuts)[0], counted_until(book, campaign))
@@ -81,6 +81,7 @@ def plan_came(campaign: Campaign) -> None:
             parts.setdefault(identity._replace(currency=None), []).append(series)
     campaign.dropped_series += campaign.series.values()
     campaign.series = {}
+    campaign.changed_series.clear()
     for identity, several in parts.items():
         merged, changes = merge(campaign.next_series, identity, several)
         campaign.next_series += 1

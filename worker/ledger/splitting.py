@@ -145,9 +145,17 @@ def _divide(cell: Cell, parts: Iterable[Part], cuts: Sequence[int]) -> list[Cell
         held = cell.held[part.key]
         first.add(part.key, held[COUNT], [-figure for figure in part.figures])
         piece.add(part.key, held[COUNT], part.figures)
+    return _finish(pieces, cell, cuts)
+
+
+def _finish(pieces: dict[int, Cell], cell: Cell, cuts: Sequence[int]) -> list[Cell]:
+    """The pieces of *cell* that hold anything; the latest event time is that of the last."""
     last = _piece(pieces, cell, cell.latest, cuts)
     last.latest = cell.latest
-    return list(pieces.values())
+    for piece in pieces.values():
+        if piece.latest == NEVER:
+            piece.held = {key: held for key, held in piece.held.items() if any(held[:COUNT])}
+    return [piece for piece in pieces.values() if piece.held or piece is last]
 
 
 def _piece(pieces: dict[int, Cell], cell: Cell, at: int, cuts: Sequence[int]) -> Cell:
@@ -174,8 +182,7 @@ def _recount(
         piece = _piece(pieces, counted, cell.lo, cuts)
         for key, held in cell.held.items():
             piece.add(_plain(campaign, key), held[COUNT], [-figure for figure in held[:COUNT]])
-    _piece(pieces, counted, counted.latest, cuts).latest = counted.latest
-    return list(pieces.values())
+    return _finish(pieces, counted, cuts)
 
 
 def _plain(campaign: Campaign, key: Key) -> Key:
