@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.deploy.promtool import ROOT, PromtoolUnavailableError, ensure_promtool
+from tests.debian import PackageUnavailableError
+from tests.deploy.promtool import ROOT, find_promtool
 
 Promtool = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -19,8 +20,8 @@ Promtool = Callable[..., "subprocess.CompletedProcess[str]"]
 def promtool() -> Promtool:
     """promtool as a function of its arguments; skipped, or failed in CI, where there is none."""
     try:
-        path = ensure_promtool()
-    except PromtoolUnavailableError as error:
+        path = find_promtool()
+    except PackageUnavailableError as error:
         pytest.skip(f"the checks by promtool did not run: {error}")
 
     def run(*arguments: str, given: str | None = None) -> subprocess.CompletedProcess[str]:

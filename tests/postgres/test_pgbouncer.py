@@ -12,9 +12,10 @@ from collections.abc import Iterator
 import asyncpg
 import pytest
 
+from tests.debian import PackageUnavailableError
 from tests.postgres.events import NOON, one_of_each, snapshot
 from tests.postgres.feed import EmbeddedFeed
-from tests.postgres.pgbouncer import PgbouncerUnavailableError, find_pgbouncer, running_pgbouncer
+from tests.postgres.pgbouncer import find_pgbouncer, running_pgbouncer
 from tests.postgres.running import ask, running_sink
 from tests.postgres.test_sink import ids, ids_of, wait_for, written_once
 from worker.sink.migrate import migrate, migrations, pending
@@ -24,7 +25,7 @@ from worker.sink.migrate import migrate, migrations, pending
 def _pgbouncer() -> None:
     try:
         find_pgbouncer()
-    except PgbouncerUnavailableError as error:
+    except PackageUnavailableError as error:
         pytest.skip(str(error))
 
 
