@@ -49,7 +49,7 @@ def stories() -> Iterator[Any]:
         yield pytest.param([line for line in lines if line.strip() and not line.startswith("#")], id=title)
 
 
-@pytest.mark.parametrize("lines", stories())
+@pytest.mark.parametrize("lines", list(stories()))
 def test_a_story_is_told_as_written(lines: list[str]) -> None:
     teller = Telling()
     for line in lines:
