@@ -21,6 +21,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple
 
 import msgspec
@@ -452,6 +453,28 @@ def decode_plan(value: bytes | None) -> CampaignPlan | None:
     """The plan in *value*, None where it is not well formed."""
     try:
         return msgspec.convert(read_json(value), CampaignPlan, dec_hook=_read_field)
+    except _UNREADABLE:
+        return None
+
+
+_STAND_INS: Final = {"campaign_id": "?", "account_id": "?", "currency": "USD", "total_budget": 10**12 - 1}
+"""Required fields that say nothing about the others as long as they are well formed."""
+
+
+def decode_plan_without(value: bytes | None, faulty: AbstractSet[str]) -> CampaignPlan | None:
+    """
+    The plan in *value* as if its *faulty* top-level fields were harmless, so that the rest can be judged as well.
+
+    None where a fault leaves nothing to judge: no JSON object, or no flight.
+    """
+    if not faulty or not faulty.isdisjoint(("", "flight_start", "flight_end")):
+        return None
+    # Deals name channels: the one is not judged without the other.
+    dropped = {*faulty, "channels", "deals"} if not faulty.isdisjoint(("channels", "deals")) else set(faulty)
+    try:
+        message = {name: held for name, held in read_json(value).items() if name not in dropped}
+        stand_ins = {name: held for name, held in _STAND_INS.items() if name in dropped}
+        return msgspec.convert({**message, **stand_ins}, CampaignPlan, dec_hook=_read_field)
     except _UNREADABLE:
         return None
 

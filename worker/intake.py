@@ -14,12 +14,16 @@ The ledger refuses more, of what can be read. All reasons: `schemas.reasons`.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import re
+from typing import Final, NamedTuple
 
 from schemas import reasons, wire
 from schemas.wire import Fault
 from worker.pacing.plan import Plan
 from worker.pacing.reading import NOT_BUILT, read_plan
+
+_TOP: Final = re.compile(r"[.\[]")
+"""Ends the top-level name in the path of a field."""
 
 
 class Unreadable(NamedTuple):
@@ -40,9 +44,17 @@ def plan_of(value: bytes | None) -> Plan | Unreadable:
     """The plan in *value*, or every reason why there is none."""
     message = wire.decode_plan(value)
     if message is None:
-        return _form(wire.explain_plan(value), reasons.INVALID_PLAN, "not a campaign plan")
+        faults = wire.explain_plan(value)
+        return _form((*faults, *_faults_beside(value, faults)), reasons.INVALID_PLAN, "not a campaign plan")
     plan = read_plan(message)
     return plan if isinstance(plan, Plan) else _meaning(plan)
+
+
+def _faults_beside(value: bytes | None, faults: tuple[Fault, ...]) -> tuple[Fault, ...]:
+    """What else is wrong with a plan that is not well formed: whoever mends it should not have to come back."""
+    rest = wire.decode_plan_without(value, {_TOP.split(fault.field)[0] for fault in faults})
+    plan = None if rest is None else read_plan(rest)
+    return () if plan is None or isinstance(plan, Plan) else plan
 
 
 def _form(faults: tuple[Fault, ...], reason: str, otherwise: str) -> Unreadable:
