@@ -26,10 +26,11 @@ def watch(chunks: Iterator[Chunk], file: BinaryIO, name: str) -> Iterator[Chunk]
 
 def _with_bar(chunks: Iterator[Chunk], name: str, read: int, size: int | None) -> Iterator[Chunk]:
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(name, total=size, completed=read)
+        task = bar.add_task(escape(name), total=size, completed=read)
         for chunk in chunks:
             yield chunk
             bar.advance(task, chunk.size)
