@@ -30,14 +30,14 @@ ENDED_WITHIN_SECONDS = 60
 class Demo:
     """A running demo: what it has printed, the processes it has started, the folder for its temporary files."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, **variables: str) -> None:
         self.temporary = folder / "tmp"
         self.temporary.mkdir(mode=0o711)
         self._output = folder / "output.txt"
         with self._output.open("wb") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "worker.cli", "demo", *options],
-                env={**os.environ, "TMPDIR": str(self.temporary)},
+                env={**os.environ, "TMPDIR": str(self.temporary), **variables},
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
@@ -106,8 +106,8 @@ def folder() -> Iterator[Path]:
 def start(folder: Path) -> Iterator[Callable[..., Demo]]:
     demos: list[Demo] = []
 
-    def start(*options: str) -> Demo:
-        demos.append(Demo(folder, *options))
+    def start(*options: str, **variables: str) -> Demo:
+        demos.append(Demo(folder, *options, **variables))
         return demos[-1]
 
     yield start
@@ -130,12 +130,13 @@ def test_a_bounded_demo_sees_everything_in_postgresql_and_leaves_nothing_behind(
     assert demo.left_behind() == []
 
 
-def test_a_worker_killed_in_the_middle_is_reported_and_ends_the_demo(start: Callable[..., Demo]) -> None:
-    demo = start()
+def test_a_worker_killed_in_the_middle_is_reported_and_ends_the_demo(start: Callable[..., Demo], folder: Path) -> None:
+    demo = start(PACING_DATA_DIR=str(folder / "kept"))
     demo.wait_until(lambda: "  opened  " in demo.printed(), STARTED_WITHIN_SECONDS)
     demo.worker().kill()
     assert demo.exit_code(ENDED_WITHIN_SECONDS) == 1, demo.printed()
     assert "the worker was ended by SIGKILL" in demo.printed()
+    assert "restored" in (folder / "kept" / "worker.log").read_text()
     assert demo.left_behind() == []
 
 

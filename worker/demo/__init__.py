@@ -5,7 +5,8 @@
     feed       all of them on one clock           broker     a Kafka cluster inside this process
     postgres   a PostgreSQL of its own            process    the real worker beside it
     readback   what reached PostgreSQL            view       the figures that are shown
-    screen     the table, or plain lines          show       the play, from start to Ctrl-C
+    screen     a live table, or plain lines       month      one run of the cast
+    show       months from the start to Ctrl-C
 
 Only the worker computes. What the terminal shows has gone the whole way: message, broker, worker, broker, PostgreSQL.
 """

@@ -208,7 +208,9 @@ class TableScreen:
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def update(self, rows: Sequence[Row], happenings: Sequence[Happening], seen: Seen) -> None:
-        """Draw the table anew."""
+        """Draw the table anew; until the first snapshot there is none."""
+        if not rows:
+            return
         self._happenings.extend(happenings)
         self._last.update({happening.campaign_id: happening for happening in happenings if happening.mark != FEED})
         footer = self._footer(seen)
