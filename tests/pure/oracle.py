@@ -131,12 +131,18 @@ def derived(value: Fraction, currency: str) -> str:
     return money(Fraction(round(value * 10**decimals), 10**decimals), currency)
 
 
-def pct(value: Fraction | None) -> float | None:
-    return None if value is None else round(value * 10_000) / 100
+def number(value: Fraction, decimals: int) -> float | Decimal:
+    """Rounded half-even; a Decimal where a float would not print every digit."""
+    count = round(value * 10**decimals)
+    return count / 10**decimals if abs(count) < 10**14 else Decimal(count).scaleb(-decimals)
 
 
-def four(num: Fraction, den: Fraction) -> float | None:
-    return round(num / den * 10_000) / 10_000 if den > 0 else None
+def pct(value: Fraction | None) -> float | Decimal | None:
+    return None if value is None else number(value * 100, 2)
+
+
+def four(num: Fraction, den: Fraction) -> float | Decimal | None:
+    return number(num / den, 4) if den > 0 else None
 
 
 # -- plans ------------------------------------------------------------------------------------------------------------
