@@ -1,8 +1,9 @@
 """
 The sink between a Kafka and a PostgreSQL that fail: every committed event is in PostgreSQL once, whatever happens.
 
-Each test runs on librdkafka's embedded cluster and on a real Kafka, but for those that the embedded one cannot show:
-it keeps no second member in a group, and hides nothing that was aborted.
+The tests that ask for `feed` run on librdkafka's embedded cluster and on a real Kafka. Those that ask for `kafka_feed`
+run on the latter alone: where the embedded one cannot show it (it keeps no second member in a group and hides nothing
+that was aborted), or where PostgreSQL is what is tested.
 """
 
 from __future__ import annotations
@@ -92,9 +93,9 @@ def test_a_sink_that_starts_again_goes_on_where_it_stopped(feed: Feed, database:
         assert written_once(again)
 
 
-def test_the_position_passes_what_kafka_keeps_for_itself(feed: Feed, database: str) -> None:
-    feed.send("snapshot_taken", snapshots(1, range(5)))
-    with running_sink(feed.settings(database)) as sink:
+def test_the_position_passes_what_kafka_keeps_for_itself(kafka_feed: Feed, database: str) -> None:
+    kafka_feed.send("snapshot_taken", snapshots(1, range(5)))
+    with running_sink(kafka_feed.settings(database)) as sink:
         wait_until(lambda: sink.is_level, "the sink has nothing left")
         wait_for_position(database, 5 + 1)  # the marker of their commit
 
@@ -111,21 +112,21 @@ def test_a_sink_stops_within_its_time(feed: Feed, database: str) -> None:
 # --- PostgreSQL fails ------------------------------------------------------------------------------------------------
 
 
-def test_a_database_without_tables_is_waited_for(feed: Feed, empty_database: str) -> None:
+def test_a_database_without_tables_is_waited_for(kafka_feed: Feed, empty_database: str) -> None:
     sent = snapshots(10, [0])
-    feed.send("snapshot_taken", sent)
-    with running_sink(feed.settings(empty_database)) as sink:
+    kafka_feed.send("snapshot_taken", sent)
+    with running_sink(kafka_feed.settings(empty_database)) as sink:
         wait_until(lambda: "pacing migrate" in str(sink.thread.status()["error"]), "the sink says what is missing")
         assert sink.metric("pacing_sink_up") == 0
         asyncio.run(migrate(empty_database))
         wait_for(sink, empty_database, sent)
 
 
-def test_a_postgresql_that_is_down_at_the_start_is_waited_for(feed: Feed, victim: Victim) -> None:
+def test_a_postgresql_that_is_down_at_the_start_is_waited_for(kafka_feed: Feed, victim: Victim) -> None:
     victim.server.stop()
     sent = snapshots(10, [0])
-    feed.send("snapshot_taken", sent)
-    with running_sink(feed.settings(victim.dsn)) as sink:
+    kafka_feed.send("snapshot_taken", sent)
+    with running_sink(kafka_feed.settings(victim.dsn)) as sink:
         wait_until(lambda: sink.metric("pacing_sink_retries_total") >= 3, "the sink tries again and again")
         assert sink.thread.status()["healthy"] is False
         victim.server.start()
@@ -145,21 +146,25 @@ def test_a_postgresql_killed_again_and_again_ends_with_the_exact_rows(feed: Feed
         assert written_once(sink)
 
 
-def test_a_postgresql_that_hangs_does_not_hold_up_the_stop(feed: Feed, victim: Victim) -> None:
-    with running_sink(feed.settings(victim.dsn)) as sink:
+def test_a_postgresql_that_hangs_does_not_hold_up_the_stop(kafka_feed: Feed, victim: Victim) -> None:
+    with running_sink(kafka_feed.settings(victim.dsn)) as sink:
         wait_until(lambda: sink.thread.status()["healthy"] is True, "the sink runs")
         victim.server.pause()
-        feed.send("snapshot_taken", snapshots(10, [0]))
+        kafka_feed.send("snapshot_taken", snapshots(10, [0]))
         began = time.monotonic()
         assert sink.thread.stop(15)
         assert time.monotonic() - began < 10
     victim.server.resume()
 
 
-def test_sessions_ended_at_any_moment_lose_and_double_nothing(feed: Feed, database: str) -> None:
+def test_sessions_ended_at_any_moment_lose_and_double_nothing(kafka_feed: Feed, database: str) -> None:
     """Also between a commit and its answer: then only the position that is read anew tells what was written."""
     sent = snapshots(50, range(30))
-    with sending(feed, sent), running_sink(feed.settings(database, sink_batch_rows=25)) as sink, ending(database):
+    with (
+        sending(kafka_feed, sent),
+        running_sink(kafka_feed.settings(database, sink_batch_rows=25)) as sink,
+        ending(database),
+    ):
         wait_for(sink, database, sent)
         assert sink.metric("pacing_sink_retries_total") > 0
         assert written_once(sink)
@@ -168,10 +173,10 @@ def test_sessions_ended_at_any_moment_lose_and_double_nothing(feed: Feed, databa
 # --- the sink fails --------------------------------------------------------------------------------------------------
 
 
-def test_a_sink_killed_again_and_again_ends_with_the_exact_rows(feed: Feed, database: str) -> None:
+def test_a_sink_killed_again_and_again_ends_with_the_exact_rows(kafka_feed: Feed, database: str) -> None:
     sent = snapshots(50, range(30))
-    settings = feed.settings(database, sink_batch_rows=20)
-    with sending(feed, sent):
+    settings = kafka_feed.settings(database, sink_batch_rows=20)
+    with sending(kafka_feed, sent):
         for rows in (1, 500):
             process = SinkProcess(settings)
             wait_until(lambda rows=rows: count(database) >= rows, f"{rows} rows")  # type: ignore[misc]
@@ -213,7 +218,7 @@ def test_a_sink_that_was_frozen_while_another_took_over_writes_nothing_twice(kaf
 
 
 def test_a_defect_in_the_sink_is_told_and_the_sink_started_anew(
-    feed: Feed, database: str, monkeypatch: pytest.MonkeyPatch
+    kafka_feed: Feed, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("worker.sink.thread.RESTART_SECONDS", 0.2)
     defects = iter([ZeroDivisionError("a defect"), None])
@@ -224,13 +229,13 @@ def test_a_defect_in_the_sink_is_told_and_the_sink_started_anew(
                 raise defect
             await super().run(stop)
 
-    sink = RunningSink(feed.settings(database))
-    sink.thread = SinkThread(lambda: Defective(feed.settings(database), Metrics(CollectorRegistry())))
+    sink = RunningSink(kafka_feed.settings(database))
+    sink.thread = SinkThread(lambda: Defective(kafka_feed.settings(database), Metrics(CollectorRegistry())))
     sink.thread.start()
     try:
         wait_until(lambda: sink.thread.status()["error"] == "ZeroDivisionError: a defect", "the defect is told")
         sent = snapshots(5, [0])
-        feed.send("snapshot_taken", sent)
+        kafka_feed.send("snapshot_taken", sent)
         wait_for(sink, database, sent)
     finally:
         assert sink.thread.stop(20)
@@ -241,7 +246,11 @@ def test_a_defect_in_the_sink_is_told_and_the_sink_started_anew(
 
 def test_a_poisoned_event_does_not_block_those_behind_it(feed: Feed, database: str) -> None:
     good = snapshots(30, [0, 1])
-    poison = [(b"campaign-1", b"nonsense"), (b"campaign-1", encoded([snapshot(band="\0")])[0]), (b"campaign-2", None)]
+    poison = [
+        (b"campaign-1", b"nonsense"),
+        (b"campaign-1", encoded([snapshot("nul", band="\0")])[0]),
+        (b"campaign-2", None),
+    ]
     feed.send("snapshot_taken", good[:30])
     feed.send_raw("snapshot_taken", poison)
     feed.send("snapshot_taken", good[30:])
@@ -296,36 +305,36 @@ def test_what_retention_takes_from_a_running_sink_is_told_too(feed: Feed, victim
         assert gaps == [(lost, "retention")]
 
 
-def test_topics_made_anew_are_read_from_their_start_and_that_is_told(feed: Feed, database: str) -> None:
+def test_topics_made_anew_are_read_from_their_start_and_that_is_told(kafka_feed: Feed, database: str) -> None:
     sent = snapshots(5, [0])
-    feed.send("snapshot_taken", sent)
+    kafka_feed.send("snapshot_taken", sent)
     places = "SELECT $1::text, $2::text, n, 1000000 FROM generate_series(0, 3) n"
     statement = f"INSERT INTO pacing_sink_positions (sink, topic, partition, next_offset) {places} RETURNING 1"
-    ask(database, statement, feed.app_id, feed.topics["snapshot_taken"])
-    with running_sink(feed.settings(database)) as sink:
+    ask(database, statement, kafka_feed.app_id, kafka_feed.topics["snapshot_taken"])
+    with running_sink(kafka_feed.settings(database)) as sink:
         wait_for(sink, database, sent)
     assert set(ask(database, "SELECT from_offset, to_offset, reason FROM pacing_sink_gaps")) == {
         (1_000_000, 0, "truncated")
     }
 
 
-def test_events_of_many_months_find_their_partitions_in_any_order(feed: Feed, database: str) -> None:
+def test_events_of_many_months_find_their_partitions_in_any_order(kafka_feed: Feed, database: str) -> None:
     days = random.Random(5).sample(range(700), 40)
     sent = [snapshot(f"campaign-{day}", NOON - day * 24 * 60 * MINUTE) for day in days]
     months = {body["occurred_at"][:7] for body in sent}
-    feed.send("snapshot_taken", sent)
-    with running_sink(feed.settings(database)) as sink:
+    kafka_feed.send("snapshot_taken", sent)
+    with running_sink(kafka_feed.settings(database)) as sink:
         wait_for(sink, database, sent)
     assert ask(database, "SELECT count(*) FROM pacing_snapshots_default") == [(0,)]
     assert ask(database, "SELECT count(DISTINCT tableoid) FROM pacing_snapshots") == [(len(months),)]
 
 
-def test_what_is_older_than_the_retention_is_dropped_while_the_sink_runs(feed: Feed, database: str) -> None:
+def test_what_is_older_than_the_retention_is_dropped_while_the_sink_runs(kafka_feed: Feed, database: str) -> None:
     old, young = [deviation("opened", "old", NOON - 400 * 24 * 60 * MINUTE)], [deviation("opened", "young", NOON)]
-    feed.send("deviation_detected", old + young)
-    with running_sink(feed.settings(database)) as sink:
+    kafka_feed.send("deviation_detected", old + young)
+    with running_sink(kafka_feed.settings(database)) as sink:
         wait_for(sink, database, old + young)
-    with running_sink(feed.settings(database, sink_retention_months=12)) as sink:
+    with running_sink(kafka_feed.settings(database, sink_retention_months=12)) as sink:
         wait_until(lambda: ids(database) == ids_of(young), "the old month is gone")
         wait_until(lambda: sink.is_level, "the sink has nothing left")
 

@@ -42,13 +42,11 @@ class Last(NamedTuple):
 NOTHING: Final = Last((NEVER, NEVER, NEVER), NEVER, None)
 
 
-class Placed(NamedTuple):
-    """A snapshot and what becomes of it; *kept_tick* is the last tick kept of its campaign, as of it."""
+class Verdict(NamedTuple):
+    """Whether the history keeps a snapshot, and which tick of its campaign was last kept, as of it."""
 
-    event: Event
-    kept: bool
+    is_kept: bool
     kept_tick: int
-    newest: bool
 
 
 def order_of(event: Event) -> tuple[int, int, int]:
@@ -66,31 +64,37 @@ def told_by(key: SnapshotKey) -> Told:
 def is_kept(event: Event, last: Last, interval_nanos: int) -> bool:
     """Whether the history keeps a snapshot, given its campaign's last one. One that is not newer was judged before."""
     key = _snapshot(event)
-    if interval_nanos == 0 or key.final:
+    if key.final:
         return True
     if order_of(event) <= last.order:
         return False
     return event.tick // interval_nanos != last.kept_tick // interval_nanos or told_by(key) != last.told
 
 
-def place(events: Sequence[Event], last: Mapping[str, Last], interval_seconds: int) -> list[Placed]:
-    """What becomes of each snapshot of a batch; *last* is what PostgreSQL has of their campaigns."""
+def judge(events: Sequence[Event], last: Mapping[str, Last], interval_seconds: int) -> list[Verdict]:
+    """The verdict on each snapshot of a batch; *last* is what PostgreSQL has of their campaigns."""
     known = dict(last)
-    newest: dict[str, int] = {}
-    placed: list[Placed] = []
+    verdicts = []
     for event in events:
         key = _snapshot(event)
         before = known.get(key.campaign_id, NOTHING)
         kept = is_kept(event, before, interval_seconds * NANOS)
-        kept_tick = max(before.kept_tick, event.tick) if kept else before.kept_tick
-        order = order_of(event)
-        if order > before.order:
-            known[key.campaign_id] = Last(order, kept_tick, told_by(key))
-            newest[key.campaign_id] = len(placed)
-        placed.append(Placed(event, kept, kept_tick, newest=False))
-    for index in newest.values():
-        placed[index] = placed[index]._replace(newest=True)
-    return placed
+        verdict = Verdict(kept, max(before.kept_tick, event.tick) if kept else before.kept_tick)
+        if (order := order_of(event)) > before.order:
+            known[key.campaign_id] = Last(order, verdict.kept_tick, told_by(key))
+        verdicts.append(verdict)
+    return verdicts
+
+
+def newest_of(events: Sequence[Event]) -> list[bool]:
+    """Whether each snapshot of a batch is its campaign's newest there."""
+    newest: dict[str, tuple[tuple[int, int, int], int]] = {}
+    for index, event in enumerate(events):
+        found = order_of(event), index
+        campaign = _snapshot(event).campaign_id
+        newest[campaign] = max(newest.get(campaign, found), found)
+    indexes = {index for _, index in newest.values()}
+    return [index in indexes for index in range(len(events))]
 
 
 def _snapshot(event: Event) -> SnapshotKey:

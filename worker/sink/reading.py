@@ -96,14 +96,24 @@ def read_event(kind: str, record: Record) -> Event | Refused:
         return Refused(record, str(error))
 
 
-def read_events(kind: str, records: Iterable[Record]) -> tuple[list[Event], list[Refused]]:
+class Read(NamedTuple):
+    """What was read of some records: together as many as there were."""
+
+    events: list[Event]
+    repeats: int
+    refused: list[Refused]
+
+
+def read_events(kind: str, records: Iterable[Record]) -> Read:
     """All of them; of those with the same id the first stays."""
     events: dict[str, Event] = {}
-    refused: list[Refused] = []
+    repeats, refused = 0, []
     for record in records:
         read = read_event(kind, record)
         if isinstance(read, Refused):
             refused.append(read)
+        elif read.key.event_id in events:
+            repeats += 1
         else:
-            events.setdefault(read.key.event_id, read)
-    return list(events.values()), refused
+            events[read.key.event_id] = read
+    return Read(list(events.values()), repeats, refused)

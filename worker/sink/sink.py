@@ -352,8 +352,7 @@ class Sink:
         batches = [await self._batch(number, records) for number in {place.partition for place in records}]
         now = self._clock()
         span = Span.at(now, self._settings.sink_retention_months)
-        ticks = (event.tick for batch in batches for events in batch.events.values() for event in events)
-        await self._make_months(span.within(ticks))
+        await self._make_months(span.within(tick for batch in batches for tick in batch.ticks()))
         # All are waited for, whatever becomes of one, so that none goes on behind the next round's back.
         ended = await asyncio.gather(*(self._write_one(batch) for batch in batches), return_exceptions=True)
         for error in ended:

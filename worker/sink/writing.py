@@ -23,8 +23,8 @@ import asyncpg
 
 from schemas.fields import format_time
 from worker.sink.database import is_about_data, query, transaction
-from worker.sink.keeping import NEVER, Last, Placed, Told, place
-from worker.sink.reading import KINDS, SNAPSHOT, Event, Record, Refused, SnapshotKey, read_events
+from worker.sink.keeping import NEVER, Last, Told, judge, newest_of
+from worker.sink.reading import KINDS, SNAPSHOT, Event, Read, Record, Refused, SnapshotKey, read_events
 
 # A batch of bodies is held once by the statement that takes it apart; beyond this it would go through a file.
 WORK_MEMORY: Final = "SET LOCAL work_mem = '64MB'"
@@ -57,8 +57,11 @@ class Batch(NamedTuple):
     """What is written together: moves of positions, and what was read, by kind of event."""
 
     moves: Sequence[Move]
-    events: Mapping[str, list[Event]]
-    refused: list[Refused]
+    read: Mapping[str, Read]
+
+    def ticks(self) -> set[int]:
+        """The ticks of its events, in nanoseconds."""
+        return {event.tick for read in self.read.values() for event in read.events}
 
 
 @dataclass(slots=True)
@@ -73,12 +76,7 @@ class Written:
 
 def read_batch(moves: Sequence[Move], records: Mapping[str, list[Record]]) -> Batch:
     """Make a batch of the records of each kind."""
-    events: dict[str, list[Event]] = {}
-    refused: list[Refused] = []
-    for kind in KINDS:
-        events[kind], wrong = read_events(kind, records.get(kind, ()))
-        refused += wrong
-    return Batch(moves, events, refused)
+    return Batch(moves, {kind: read_events(kind, records[kind]) for kind in KINDS if kind in records})
 
 
 async def write_batch(connection: Any, sink: str, batch: Batch, history_seconds: int) -> Written:
@@ -88,13 +86,15 @@ async def write_batch(connection: Any, sink: str, batch: Batch, history_seconds:
     Raises FencedError, or what PostgreSQL's absence raises; then what was written is unknown, and the position that
     is read anew tells.
     """
-    written = Written(refused=list(batch.refused))
+    written = Written()
     async with transaction(connection):
         await connection.execute(WORK_MEMORY)
         await move(connection, sink, batch.moves)
-        for kind, events in batch.events.items():
-            if events:
-                await _write_or_halve(connection, kind, events, history_seconds, written)
+        for kind, read in batch.read.items():
+            written.given[TABLE_OF[kind]] += read.repeats
+            written.refused += read.refused
+            if read.events:
+                await _write_or_halve(connection, kind, read.events, history_seconds, written)
         await _record_refused(connection, sink, written.refused)
     return written
 
@@ -112,8 +112,8 @@ async def _write_or_halve(
     """Write the events that can be written, and add up in *written* what became of each."""
     try:
         async with connection.transaction():
-            placed = await _placed(connection, kind, events, history_seconds)
-            new = await connection.fetchval(query(f"write_{kind}"), *_arguments(kind, placed))
+            arguments = await _arguments(connection, kind, events, history_seconds)
+            new, kept = await connection.fetchrow(query(f"write_{kind}"), *arguments)
     except asyncpg.PostgresError as error:
         if not is_about_data(error):
             raise
@@ -124,18 +124,21 @@ async def _write_or_halve(
         for half in (events[:middle], events[middle:]):
             await _write_or_halve(connection, kind, half, history_seconds, written)
         return
-    kept = sum(each.kept for each in placed)
     written.given[TABLE_OF[kind]] += kept
     written.new[TABLE_OF[kind]] += new
-    written.thinned += len(placed) - kept
+    written.thinned += len(events) - kept
 
 
-async def _placed(connection: Any, kind: str, events: list[Event], history_seconds: int) -> list[Placed]:
-    """What becomes of each event; every event but a snapshot is kept."""
+async def _arguments(connection: Any, kind: str, events: list[Event], history_seconds: int) -> list[list[Any]]:
+    """What the statement of this kind takes."""
+    bodies = [event.body for event in events]
     if kind != SNAPSHOT:
-        return [Placed(event, kept=True, kept_tick=event.tick, newest=False) for event in events]
-    last = await _last_snapshots(connection, events) if history_seconds else {}
-    return place(events, last, history_seconds)
+        return [bodies]
+    if not history_seconds:
+        return [bodies, newest_of(events), [], []]
+    verdicts = judge(events, await _last_snapshots(connection, events), history_seconds)
+    kept_at = [_time_text(verdict.kept_tick) for verdict in verdicts]
+    return [bodies, newest_of(events), [verdict.is_kept for verdict in verdicts], kept_at]
 
 
 async def _last_snapshots(connection: Any, events: list[Event]) -> dict[str, Last]:
@@ -156,14 +159,6 @@ def _last(row: Mapping[str, Any]) -> Last:
 
 def _nanos(moment: datetime | None) -> int:
     return NEVER if moment is None else (moment - EPOCH) // timedelta(microseconds=1) * 1000
-
-
-def _arguments(kind: str, placed: list[Placed]) -> list[list[Any]]:
-    bodies = [each.event.body for each in placed]
-    if kind != SNAPSHOT:
-        return [bodies]
-    kept_at = [_time_text(each.kept_tick) for each in placed]
-    return [bodies, [each.kept for each in placed], kept_at, [each.newest for each in placed]]
 
 
 @lru_cache(maxsize=1024)

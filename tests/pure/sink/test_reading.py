@@ -81,9 +81,10 @@ def test_what_is_no_event_is_refused_with_the_reason(value: bytes | None, reason
 def test_of_events_with_one_id_the_first_stays_and_bad_ones_do_not_hide_good_ones() -> None:
     first, second = snapshot("campaign-1"), snapshot("campaign-2")
     values = [*encoded([first]), b"nonsense", *encoded([second, first])]
-    events, refused = read_events("snapshot_taken", [FakeRecord(value, offset=n) for n, value in enumerate(values)])
-    assert [(event.key.event_id, event.record.offset) for event in events] == [
+    read = read_events("snapshot_taken", [FakeRecord(value, offset=n) for n, value in enumerate(values)])
+    assert [(event.key.event_id, event.record.offset) for event in read.events] == [
         (first["event_id"], 0),
         (second["event_id"], 2),
     ]
-    assert [each.record.offset for each in refused] == [1]
+    assert [each.record.offset for each in read.refused] == [1]
+    assert read.repeats == 1

@@ -15,4 +15,4 @@ WITH incoming AS MATERIALIZED (
     ORDER BY alert_id, occurred_at DESC
     ON CONFLICT (alert_id) DO UPDATE SET ended_at = greatest(a.ended_at, excluded.ended_at)
 )
-SELECT count(*) FROM written
+SELECT (SELECT count(*) FROM written) AS written, cardinality($1::text[]) AS given

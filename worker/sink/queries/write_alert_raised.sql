@@ -27,4 +27,4 @@ WITH incoming AS MATERIALIZED (
             LIMIT 1
         )
 )
-SELECT count(*) FROM written
+SELECT (SELECT count(*) FROM written) AS written, cardinality($1::text[]) AS given

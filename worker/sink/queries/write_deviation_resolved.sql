@@ -19,4 +19,4 @@ WITH incoming AS MATERIALIZED (
         ended_at = greatest(a.ended_at, excluded.ended_at),
         reason = coalesce(a.reason, excluded.reason)
 )
-SELECT count(*) FROM written
+SELECT (SELECT count(*) FROM written) AS written, cardinality($1::text[]) AS given

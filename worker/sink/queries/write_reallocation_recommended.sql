@@ -5,4 +5,4 @@ WITH written AS (
     ON CONFLICT DO NOTHING
     RETURNING 1
 )
-SELECT count(*) FROM written
+SELECT (SELECT count(*) FROM written) AS written, cardinality($1::text[]) AS given

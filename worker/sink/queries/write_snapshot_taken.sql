@@ -1,8 +1,13 @@
 -- Snapshots into the history and, the newest of each campaign, into what holds now.
--- $1 bodies, $2 whether it is kept in the history, $3 the tick last kept (text), $4 whether it is the batch's newest
+-- $1 bodies, $2 whether each is its campaign's newest of the batch, $3 whether the history keeps it, $4 the tick of its
+-- campaign last kept, as of it; with $3 and $4 empty all are kept.
 WITH incoming AS MATERIALIZED (
-    SELECT r AS snapshot, u.kept, u.kept_at, u.newest
-    FROM unnest($1::text[], $2::bool[], $3::text[], $4::bool[]) AS u (body, kept, kept_at, newest),
+    SELECT
+        r AS snapshot,
+        u.newest,
+        coalesce(u.kept, true) AS kept,
+        CASE WHEN u.kept IS NULL THEN r.occurred_at ELSE u.kept_at::timestamptz END AS kept_at
+    FROM unnest($1::text[], $2::bool[], $3::bool[], $4::text[]) AS u (body, newest, kept, kept_at),
          jsonb_populate_record(NULL::pacing_snapshots, u.body::jsonb) AS r
 ), history AS (
     INSERT INTO pacing_snapshots
@@ -11,7 +16,7 @@ WITH incoming AS MATERIALIZED (
     RETURNING 1
 ), newest_rows AS (
     INSERT INTO pacing_current_snapshots AS c
-    SELECT kept_at::timestamptz, (snapshot).* FROM incoming WHERE newest
+    SELECT kept_at, (snapshot).* FROM incoming WHERE newest
     ON CONFLICT (campaign_id) DO UPDATE SET
         kept_at = coalesce(excluded.kept_at, c.kept_at),
         snapshot_id = excluded.snapshot_id,
@@ -51,4 +56,4 @@ WITH incoming AS MATERIALIZED (
     WHERE (excluded.occurred_at, coalesce(excluded.period_end, '-infinity'), excluded.revision)
         > (c.occurred_at, coalesce(c.period_end, '-infinity'), c.revision)
 )
-SELECT count(*) FROM history
+SELECT (SELECT count(*) FROM history) AS written, (SELECT count(*) FROM incoming WHERE kept) AS given
