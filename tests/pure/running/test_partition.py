@@ -1,0 +1,158 @@
+"""A partition folds what continues where it stands, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Sequence
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from tests.kafka.stage import plan
+from worker import partition as partition_module
+from worker.events import EventWriter
+from worker.exits import Exit
+from worker.lane import Fetched, Take
+from worker.ledger import Ledger, LedgerLimits, RecordBatch
+from worker.metrics import Metrics
+from worker.partition import Outbox, Partition
+from worker.settings import load_settings
+from worker.topics import output_topics
+
+PLANS, SPEND = "plans", "spend"
+TICK = 1_767_225_600 * 10**9
+
+
+@pytest.fixture
+def partition() -> Partition:
+    """Partition 0 of 1, open, at the beginning of both inputs."""
+    ledger = Ledger(0, 1, LedgerLimits())
+    for topic in (PLANS, SPEND):
+        ledger.advance(topic, 0)
+    outbox = Outbox(0, EventWriter(output_topics(load_settings(env_file=None)), "/test"))
+    made = Partition(ledger, outbox, plans=PLANS, spend=SPEND, metrics=Metrics(CollectorRegistry()), most_unsaved=1_000)
+    made.is_open = True
+    return made
+
+
+def update(number: int) -> bytes:
+    fields = {"event_id": str(number), "source": "ads", "campaign_id": "c", "spend": "1"}
+    return json.dumps({**fields, "event_time": "2025-12-31T00:00:00Z"}).encode()
+
+
+def spend(*numbers: int, start: int = 0, end: int | None = None) -> Fetched:
+    """A batch of updates that begins at *start*."""
+    end = start + len(numbers) if end is None else end
+    offsets: Sequence[int] = range(start, start + len(numbers))
+    return Fetched(
+        start,
+        end,
+        RecordBatch(SPEND, 0, offsets, [b"c"] * len(numbers), [update(n) for n in numbers], 1_767_000_000_000),
+    )
+
+
+def take(topic: str, *batches: Fetched) -> Take:
+    return Take(topic, 0, 0, batches)
+
+
+def plans(start: int) -> Fetched:
+    batch = RecordBatch(PLANS, 0, range(start, start + 1), [b"c"], [plan("c")], 1_767_000_000_000, [1_767_000_000_000])
+    return Fetched(start, start + 1, batch)
+
+
+async def test_what_continues_the_chain_is_folded(partition: Partition) -> None:
+    assert await partition.fold(take(SPEND, spend(1, 2), spend(3, start=2)))
+    assert partition.position(SPEND) == 3
+
+
+async def test_control_records_move_the_position_and_fold_nothing(partition: Partition) -> None:
+    assert await partition.fold(take(SPEND, spend(1), Fetched(1, 2, None), spend(2, start=2)))
+    assert partition.position(SPEND) == 3
+
+
+@pytest.mark.parametrize("start", [1, 5], ids=["a gap", "a longer gap"])
+async def test_a_gap_breaks_the_chain_and_nothing_is_folded(partition: Partition, start: int) -> None:
+    assert not await partition.fold(take(SPEND, spend(1, start=start)))
+    assert partition.position(SPEND) == 0
+
+
+async def test_a_batch_that_was_folded_before_breaks_the_chain(partition: Partition) -> None:
+    await partition.fold(take(SPEND, spend(1, 2)))
+    assert not await partition.fold(take(SPEND, spend(1, 2)))
+    assert partition.position(SPEND) == 2
+
+
+async def test_a_closed_partition_folds_nothing(partition: Partition) -> None:
+    partition.is_open = False
+    assert await partition.fold(take(SPEND, spend(1)))
+    assert partition.ledger.positions[SPEND] == 0
+    assert partition.position(SPEND) is None
+
+
+async def test_plans_wait_while_a_tick_is_open_and_spend_does_not(partition: Partition) -> None:
+    await partition.fold(take(PLANS, plans(0)))
+    partition.ledger.open_tick(TICK)
+    assert partition.position(PLANS) is None
+    assert await partition.fold(take(PLANS, plans(1)))
+    assert partition.ledger.positions[PLANS] == 1
+    assert await partition.fold(take(SPEND, spend(1)))
+    assert partition.position(SPEND) == 1
+
+
+async def test_a_hole_in_spend_ends_the_worker(partition: Partition, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[Exit] = []
+    monkeypatch.setattr(partition_module, "leave", lambda code, _: said.append(code))
+    await partition.fold(take(SPEND, spend(1, 2, end=5)))
+    assert said == [Exit.INPUT_LOST]
+
+
+async def test_a_hole_in_plans_is_compaction(partition: Partition) -> None:
+    assert await partition.fold(take(PLANS, plans(0)._replace(end=9)))
+    assert partition.position(PLANS) == 9
+
+
+async def test_a_cut_holds_everything_since_the_last_and_its_marker_comes_last(partition: Partition) -> None:
+    bad = RecordBatch(SPEND, 0, range(1, 2), [b"c"], [b"{"], 1_767_000_000_000)
+    await partition.fold(take(SPEND, spend(1), Fetched(1, 2, bad)))
+    cut = partition.cut()
+    assert cut is not None
+    assert cut.positions == {PLANS: 0, SPEND: 2}
+    ((topic, letters),) = cut.outputs.items()
+    assert (topic, [letter.value for letter in letters]) == ("spend.dlq", [b"{"])
+    again = Ledger(0, 1, LedgerLimits())
+    for key, value in cut.ledger[:-1]:
+        again.load(key, value)
+    assert not again.loaded(), "a marker before the end"
+    assert partition.cut() is None
+
+
+async def test_many_unsaved_updates_ask_for_a_checkpoint_and_then_for_a_pause(partition: Partition) -> None:
+    await partition.fold(take(SPEND, spend(*range(999))))
+    assert not partition.checkpoint_wanted.is_set()
+    await partition.fold(take(SPEND, spend(999, start=999)))
+    assert partition.checkpoint_wanted.is_set()
+    assert not full(partition)
+    await partition.fold(take(SPEND, spend(*range(1_000, 4_000), start=1_000)))
+    assert full(partition)
+    partition.cut()
+    assert not full(partition)
+
+
+def full(partition: Partition) -> bool:
+    """Whether fetching pauses for this partition."""
+    return partition.is_full
+
+
+async def test_reading_up_to_the_ends_waits_for_every_input(partition: Partition) -> None:
+    waiting = asyncio.create_task(partition.read_up_to({PLANS: 1, SPEND: 2}, time.monotonic() + 10))
+    await partition.fold(take(SPEND, spend(1, 2)))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    await partition.fold(take(PLANS, plans(0)))
+    assert await waiting
+
+
+async def test_reading_up_to_the_ends_gives_up_at_the_deadline(partition: Partition) -> None:
+    assert not await partition.read_up_to({SPEND: 1}, time.monotonic() + 0.01)
