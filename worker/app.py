@@ -30,12 +30,12 @@ from schemas.reasons import REASONS
 from worker import lane, web
 from worker.checkpoint import Checkpoints, new_producer
 from worker.events import EventWriter
-from worker.exits import Exit, Watchdog, leave, or_leave
+from worker.exits import WATCH_SECONDS, Exit, Watchdog, leave, or_leave
 from worker.lag import LagWatch
 from worker.ledger import Ledger, LedgerLimits
 from worker.logs import configure as configure_logs
 from worker.metrics import Metrics
-from worker.ownership import Ownership, cancelled
+from worker.ownership import Ownership
 from worker.partition import Outbox, Partition
 from worker.restore import Changelog
 from worker.saver import Saver
@@ -51,6 +51,7 @@ from worker.topics import (
     output_topics,
     settled,
 )
+from worker.waiting import cancelled, first_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -267,7 +268,7 @@ async def serve(worker: Worker) -> int:
         await first_of(stop.wait(), worker.app.wait())
         if worker.app.crashed:
             leave(Exit.DEFECT, f"Faust crashed: {worker.app.crash_reason!r}")
-        seconds = worker.settings.stop_timeout_seconds
+        seconds = worker.settings.stop_timeout_seconds - WATCH_SECONDS
         with worker.watchdog.limit("stop", seconds, Exit.STOP_STALLED, f"the stop took longer than {seconds:g} s"):
             await cancelled(starting)
             await worker.app.stop()
@@ -324,11 +325,3 @@ def stop_signal() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     return stop
-
-
-async def first_of(*things: Any) -> None:
-    """Wait until one of *things* has happened."""
-    tasks = [asyncio.ensure_future(thing) for thing in things]
-    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in tasks:
-        task.cancel()

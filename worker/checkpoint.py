@@ -25,9 +25,8 @@ if TYPE_CHECKING:
 
     from worker.settings import Settings
 
-TRANSACTION_TIMEOUT_MS = 60_000
-
-ProducerFactory = "Callable[..., AIOKafkaProducer]"
+# A transaction outlives the checkpoint that gives up on it, which ends the process; the next owner aborts it anyway.
+TRANSACTION_SECONDS_BEYOND_CHECKPOINT = 30
 
 
 class Written(NamedTuple):
@@ -126,7 +125,9 @@ def new_producer(settings: Settings, partition: int, factory: Callable[..., AIOK
         **settings.kafka_options(),
         client_id=transactional_id(settings, partition),
         transactional_id=transactional_id(settings, partition),
-        transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
+        transaction_timeout_ms=int(
+            (settings.checkpoint_timeout_seconds + TRANSACTION_SECONDS_BEYOND_CHECKPOINT) * 1000
+        ),
         max_batch_size=BATCH_BYTES,
         request_timeout_ms=int(settings.checkpoint_timeout_seconds * 1000),
     )

@@ -15,7 +15,7 @@ code meaning
 72   the input cannot be read: no progress although there is something to read
 73   the ledger cannot be what this worker wrote: it refuses to pace by it
 74   input was deleted before it was read (retention), or does not follow on itself
-75   a partition could not be restored in time
+75   a partition could not be restored, or not in time
 76   a stop took too long
 77   plans and spend do not share their partitions
 ==== ===================================================================================
@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -50,7 +49,7 @@ class Exit(IntEnum):
     INPUT_STALLED = 72
     LEDGER_REFUSED = 73
     INPUT_LOST = 74
-    RESTORE_STALLED = 75
+    RESTORE_FAILED = 75
     STOP_STALLED = 76
     NOT_COPARTITIONED = 77
 
@@ -59,9 +58,9 @@ def leave(code: Exit, sentence: str) -> NoReturn:
     """
     End the process now, from any thread, with one line on standard error.
 
-    ``os._exit`` and ``os.write``: no handler, buffer or event loop that hangs can keep the process alive.
+    ``os._exit`` and ``os.write``: no handler, buffer or event loop that hangs can keep the process alive. It is
+    called from the one place where exceptions end and from the watchdog's thread, and where a doubt is found.
     """
-    sys.stdout.flush()
     os.write(2, f"pacing worker: {sentence} (exit {int(code)})\n".encode(errors="replace"))
     os._exit(int(code))
 

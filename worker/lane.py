@@ -36,12 +36,14 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from worker.ledger import RecordBatch
+from worker.waiting import wait_at_most
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 FETCH_WAIT_MS = 250
 LOOK_AGAIN_SECONDS = 0.5
+ASK_AGAIN_SECONDS = 0.5
 
 
 class Fetched(NamedTuple):
@@ -231,9 +233,17 @@ class LaneThread(driver.AIOKafkaConsumerThread):
                 consumer.seek(TopicPartition(*tp), offset)
 
     async def end_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:
-        """The offset after the last stable record of each of *tps*, asked of the broker now."""
-        found = await self.call_thread(self._ensure_consumer().end_offsets, [TopicPartition(*tp) for tp in tps])
-        return {TP(*tp): offset for tp, offset in found.items()}
+        """
+        The offset after the last stable record of each of *tps*, asked of the broker until it answers.
+
+        How long that may take is `worker.lag`'s business: it ends a worker whose brokers are silent.
+        """
+        asked = [TopicPartition(*tp) for tp in tps]
+        while True:
+            with suppress(KafkaError):
+                found = await self.call_thread(self._ensure_consumer().end_offsets, asked)
+                return {TP(*tp): offset for tp, offset in found.items()}
+            await asyncio.sleep(ASK_AGAIN_SECONDS)
 
     async def begin_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:
         """The first offset that the log of each of *tps* still holds."""
@@ -362,7 +372,7 @@ class LaneConsumer(driver.Consumer):
         """Upstream sleeps a whole second when no partition is active; here until one is resumed."""
         if self.flow_active and not self._get_active_partitions():
             self._resumed.clear()
-            await asyncio.wait([asyncio.ensure_future(self._resumed.wait())], timeout=LOOK_AGAIN_SECONDS)
+            await wait_at_most(self._resumed, LOOK_AGAIN_SECONDS)
             return {}, set()
         return await super()._wait_next_records(timeout)
 

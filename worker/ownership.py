@@ -22,7 +22,8 @@ from faust.types import TP
 
 from worker import restore
 from worker.exits import Exit, leave, or_leave
-from worker.partition import by_partition, wait_at_most
+from worker.partition import by_partition
+from worker.waiting import cancelled, wait_at_most
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -187,12 +188,13 @@ class Ownership:
             if number in self.held:
                 await self._let_in(self.held[number])
             else:
-                work = or_leave(Exit.RESTORE_STALLED, f"restore of partition {number}", self._restore(number))
+                work = or_leave(Exit.RESTORE_FAILED, f"partition {number} was not restored", self._restore(number))
                 self._opening[number] = asyncio.create_task(work)
 
     async def revoked(self) -> None:
         """Close every partition and save it; those that come back are opened again."""
-        await asyncio.gather(*(self._give_up(number) for number in list(self._opening)))
+        opening, self._opening = self._opening, {}
+        await cancelled(*opening.values())
         await asyncio.gather(*(held.close() for held in self.held.values()))
         self._on_their_way.clear()
         await self.consumer.lane_thread.tell_lag_tools(self.saved())
@@ -248,7 +250,7 @@ class Ownership:
             with self._watchdog.limit(
                 checkpoints,
                 restore.STALL_SECONDS,
-                Exit.RESTORE_STALLED,
+                Exit.RESTORE_FAILED,
                 f"no answer while fencing the last owner of partition {number}",
             ):
                 await checkpoints.start()
@@ -257,7 +259,7 @@ class Ownership:
             await checkpoints.stop()
             raise
         self.held[number] = held
-        self._opening.pop(number)
+        self._opening.pop(number, None)
         await self._let_in(held)
         self._metrics.restore_seconds.observe(time.monotonic() - began)
         log.info("partition %d restored in %.2f s", number, time.monotonic() - began)
@@ -291,10 +293,6 @@ class Ownership:
         held.open()
         await self.consumer.let_in(self.inputs(held.partition.number))
 
-    async def _give_up(self, number: int) -> None:
-        """Stop restoring a partition."""
-        await cancelled(self._opening.pop(number))
-
     async def _drop(self, number: int) -> None:
         """Forget a partition that another worker has now."""
         await self.held.pop(number).checkpoints.stop()
@@ -309,10 +307,3 @@ def collect_and_freeze() -> None:
     """
     gc.collect()
     gc.freeze()
-
-
-async def cancelled(task: asyncio.Task[None] | None) -> None:
-    """Cancel *task* and wait until it has ended."""
-    if task is not None:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from worker.checkpoint import Cut, Written
 from worker.events import Origin, dead_letter_headers
 from worker.exits import Exit, leave
 from worker.topics import dead_letter_topic
+from worker.waiting import wait_at_most
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -209,13 +209,6 @@ class Partition:
                 return False
             await wait_at_most(self.moved, left)
         return True
-
-
-async def wait_at_most(event: asyncio.Event, seconds: float) -> None:
-    """Wait for *event*, at most *seconds*."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await event.wait()
 
 
 def by_partition(tps: Iterable[tuple[str, int]]) -> dict[str, set[int]]:

@@ -12,12 +12,13 @@ what the inputs still hold.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from worker.exits import Exit, leave
 from worker.lane import Whole
+from worker.ledger import UnreadableLedgerError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -97,21 +98,24 @@ class Changelog:
         self._watchdog.promise(
             self,
             STALL_SECONDS,
-            Exit.RESTORE_STALLED,
+            Exit.RESTORE_FAILED,
             f"no record of {self._tp.topic}-{self._tp.partition} came within {STALL_SECONDS:g} s while it was restored",
         )
 
 
-def refuse(partition: int, why: str) -> None:
+def refuse(partition: int, why: str) -> NoReturn:
     """End the process: this ledger is not to be paced by."""
     leave(Exit.LEDGER_REFUSED, f"the ledger of partition {partition} is refused: {why}")
 
 
 def load(ledger: Ledger, records: Mapping[bytes, bytes | None]) -> bool:
     """Put the changelog's *records* into an empty ledger; False when there was none, so that it begins anew."""
-    for key, value in records.items():
-        ledger.load(key, value)
-    has_marker = ledger.loaded()
+    try:
+        for key, value in records.items():
+            ledger.load(key, value)
+        has_marker = ledger.loaded()
+    except UnreadableLedgerError as error:
+        refuse(ledger.partition, str(error))
     if records and not has_marker:
         refuse(ledger.partition, f"its changelog holds {len(records)} keys and no marker")
     return has_marker

@@ -11,8 +11,8 @@ import time
 from typing import TYPE_CHECKING
 
 from worker.exits import Exit
-from worker.partition import wait_at_most
 from worker.topics import DEAD_LETTERS
+from worker.waiting import wait_at_most
 
 if TYPE_CHECKING:
     from worker.checkpoint import Checkpoints, Cut

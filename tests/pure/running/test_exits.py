@@ -62,10 +62,10 @@ def test_a_promise_kept_in_time_is_forgotten() -> None:
 
 def test_a_broken_promise_ends_the_process() -> None:
     watchdog, ended = watched()
-    watchdog.promise("restore", 10, Exit.RESTORE_STALLED, "late")
+    watchdog.promise("restore", 10, Exit.RESTORE_FAILED, "late")
     with pytest.raises(Left):
         watchdog.check(float("inf"))
-    assert ended == [Exit.RESTORE_STALLED]
+    assert ended == [Exit.RESTORE_FAILED]
 
 
 async def test_an_exception_nobody_expected_becomes_an_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
