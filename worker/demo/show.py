@@ -40,7 +40,7 @@ async def show(*, once: bool) -> int:
         except PostgresUnavailableError as error:
             # Ctrl-C reaches initdb too, which then fails as it should.
             return EXIT_CODES[End.STOPPED] if stop.is_set() else _failed(str(error))
-        return await _months(Stage(server, folder, _web_port(), stop, deadline))
+        return await _months(Stage(server, folder, _web_port(0 if once else USUAL_WEB_PORT), stop, deadline))
 
 
 async def _months(stage: Stage) -> int:
@@ -78,9 +78,9 @@ def _folder() -> Iterator[Path]:
             yield Path(folder_name)
 
 
-def _web_port() -> int:
-    """The usual port for metrics and health, or a free one where somebody has that."""
-    for port in (USUAL_WEB_PORT, 0):
+def _web_port(wanted: int) -> int:
+    """A port for metrics and health: the one that is *wanted*, or any free one where somebody has that."""
+    for port in (wanted, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
