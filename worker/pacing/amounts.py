@@ -76,7 +76,7 @@ def percent(num: int, den: int) -> Number:
     count, rest = divmod(20_000 * num + den, 2 * den)
     if rest == 0:
         count -= count & 1
-    return count / 100 if -_EXACT < count < _EXACT else Decimal(count).scaleb(-2)
+    return count / 100 if -_EXACT < count < _EXACT else Decimal(f"{count}e-2")
 
 
 def percent_and_deviation(num: int, den: int) -> tuple[Number, Number]:
@@ -91,7 +91,7 @@ def percent_and_deviation(num: int, den: int) -> tuple[Number, Number]:
         count -= count & 1
     if -_EXACT < count < _EXACT:
         return count / 100, (count - 10_000) / 100
-    return Decimal(count).scaleb(-2), Decimal(count - 10_000).scaleb(-2)
+    return Decimal(f"{count}e-2"), Decimal(f"{count - 10_000}e-2")
 
 
 def share(num: int, den: int) -> Number | None:
@@ -106,7 +106,7 @@ def share(num: int, den: int) -> Number | None:
     count, rest = divmod(20_000 * num + den, 2 * den)
     if rest == 0:
         count -= count & 1
-    return count / 10_000 if -_EXACT < count < _EXACT else Decimal(count).scaleb(-4)
+    return count / 10_000 if -_EXACT < count < _EXACT else Decimal(f"{count}e-4")
 
 
 @lru_cache(maxsize=4096)

@@ -135,7 +135,7 @@ class Teller:
 
 
 _ENDS = {
-    "recovered": "is back on plan",
+    "recovered": "is no longer {direction}",
     "flight_ended": "has ended its flight",
     "period_ended": "has ended its period",
     "plan_ended": "is no longer planned",
@@ -151,7 +151,7 @@ def _deviation_sentence(body: Body, reason: Reason | None) -> str:
     if deviation is not None:
         figures += f", {deviation:+.2f} %"
     if reason is not None:
-        return f"{name} {_ENDS[reason]}: {figures}."
+        return f"{name} {_ENDS[reason].format(direction=body['direction'])}: {figures}."
     verb = _VERBS[body["transition"]]
     return f"{name} {verb} {body['direction']} ({body['alert_level']}, beyond {body['threshold_pct']} %): {figures}."
 

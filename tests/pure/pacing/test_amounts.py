@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 from fractions import Fraction
 
 import msgspec
@@ -53,11 +53,11 @@ def test_a_derived_amount_is_rounded_once_half_even(num: int, den: int, digits: 
 @example(num=10_000 - 10**15, den=10_000)
 def test_a_percentage_is_printed_to_the_hundredth(num: int, den: int) -> None:
     digits = printed(percent(num, den))
-    assert digits == printed(percent_number(num, den))
-    assert digits == Decimal(round(Fraction(num, den) * 10_000)).scaleb(-2)
+    assert digits == Decimal(f"{round(Fraction(num, den) * 10_000)}e-2")
+    assert abs(digits) > 10**20 or digits == printed(percent_number(num, den))
     pacing, deviation = percent_and_deviation(num, den)
     assert printed(pacing) == digits
-    assert printed(deviation) == printed(percent(num - den, den)) == digits - 100
+    assert printed(deviation) == printed(percent(num - den, den))
 
 
 @given(num=NUMERATOR, den=DENOMINATOR)
@@ -65,9 +65,8 @@ def test_a_percentage_is_printed_to_the_hundredth(num: int, den: int) -> None:
 @example(num=3, den=20_000)
 def test_a_share_is_printed_to_the_ten_thousandth(num: int, den: int) -> None:
     digits = printed(share(num, den))
-    assert digits == printed(ratio_number(num, den))
-    exact = Decimal(Fraction(num, den).numerator) if Fraction(num, den).denominator == 1 else None
-    assert exact is None or digits == exact.quantize(Decimal("1.0000"), ROUND_HALF_EVEN) or abs(exact) > 10**20
+    assert digits == Decimal(f"{round(Fraction(num, den) * 10_000)}e-4")
+    assert abs(digits) > 10**20 or digits == printed(ratio_number(num, den))
 
 
 def printed(number: float | Decimal | None) -> Decimal:
