@@ -4,8 +4,8 @@ All that one partition's ledger holds, and who may be looked up in it.
 The parts around it work on a `Book`: `fold` and `corrections` put spend in, `plans` plans, `ticking` judges, and
 `changelog` writes down what changed and reads it back.
 
-A campaign that is about to change is taken into *hot* by `use`. That is where the fold looks first, it is all that
-has to be written at the next checkpoint, and emptying it is how every campaign is told that ticks have moved.
+A campaign that is about to change is taken up by `use`, which tells it whether ticks have moved since. Those used, and
+those with a changed row in the sheet, are all that has to be looked at for the next checkpoint.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from worker.ledger.campaign import Campaign
 from worker.ledger.cells import TickCuts
 from worker.ledger.identity import BUCKETS, IdMemory
 from worker.ledger.limits import LedgerLimits
+from worker.ledger.lookup import Lookup
 from worker.ledger.partitions import partition_of
 from worker.ledger.records import Shelf
+from worker.ledger.sheet import Sheet
 
 
 class Waiting(NamedTuple):
@@ -116,9 +118,11 @@ class Book:
         self.shelves: dict[str, Shelf] = {}
         """Campaigns that were read from the changelog and not looked at since."""
         self.rows = 0
-        self.hot: dict[str, Campaign] = {}
-        self.cooled: dict[str, Campaign] = {}
-        """Changed since the last checkpoint, but to be looked up again."""
+        self.by_row: dict[int, Campaign] = {}
+        self.sheet = Sheet()
+        self.lookup = Lookup(self.sheet)
+        self.used: dict[str, Campaign] = {}
+        """Campaigns that were about to change since the last checkpoint."""
         self.epoch = 0
         self._planned: list[str] | None = None
         # -- identity
@@ -147,8 +151,12 @@ class Book:
         """The campaign, where there is one."""
         shelf = self.shelves.pop(campaign_id, None)
         if shelf is not None:
-            self.campaigns[campaign_id] = shelf.unpack(campaign_id, self._key_of(campaign_id))
+            self._know(shelf.unpack(campaign_id, self._key_of(campaign_id), self.sheet))
         return self.campaigns.get(campaign_id)
+
+    def _know(self, campaign: Campaign) -> None:
+        self.campaigns[campaign.campaign_id] = campaign
+        self.by_row[campaign.row] = campaign
 
     def _key_of(self, campaign_id: str) -> bytes | None:
         return campaign_id.encode() if self.partitions else None
@@ -163,7 +171,7 @@ class Book:
         if campaign.epoch != self.epoch:
             ticks = self.early if campaign.history is None else self.ticks
             campaign.refresh(self.epoch, ticks, waits=self.waits(campaign))
-        self.hot[campaign.campaign_id] = campaign
+        self.used[campaign.campaign_id] = campaign
         return campaign
 
     def open(self, campaign_id: str) -> Campaign | None:
@@ -172,7 +180,8 @@ class Book:
         if campaign is None:
             if len(self.campaigns) + len(self.shelves) >= self.limits.campaigns:
                 return None
-            campaign = self.campaigns[campaign_id] = Campaign(campaign_id, self._key_of(campaign_id), self.rows)
+            campaign = Campaign(campaign_id, self._key_of(campaign_id), self.rows, self.sheet)
+            self._know(campaign)
             self.rows += 1
         return self.use(campaign)
 
@@ -199,9 +208,8 @@ class Book:
         """*last* is the last tick, *coming* the next; every campaign looks its cells up anew."""
         self.ticks.last = last
         self.ticks.next = self.early.next = coming
-        self.cooled.update(self.hot)
-        self.hot.clear()
         self.epoch += 1
+        self.lookup.forget()
 
     def planned(self) -> list[str]:
         """The campaigns that have, or had, a plan, in order."""

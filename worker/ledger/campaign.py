@@ -4,18 +4,21 @@ One campaign's ledger: what no tick has counted yet, and what was counted, by at
     updates ─▶ pending (or waiting) ──tick──▶ totals, and recent cells ──when they are several──▶ days, packed
 
 *waiting* takes what comes while a tick is open that has not reached this campaign: the tick's cut of the input is one
-for the whole partition. Days nobody looks at are packed to bytes, just as their records are written.
+for the whole partition. What is counted is kept by day, packed to bytes as its records are written.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
-from typing import Final, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final, NamedTuple
 
-from worker.ledger.cells import ATTRIBUTION, COUNT, DAY, NEVER, NOWHERE, Cell, Key, TickCuts, awkward, lasting
+from worker.ledger.cells import ATTRIBUTION, COUNT, DAY, NEVER, Cell, Key, TickCuts, awkward, lasting
+from worker.ledger.kinds import CAMPAIGN, COUNTED, HISTORY, PENDING
 from worker.ledger.packing import Pair, decode, encode, pack_cells, unpack_cell
 from worker.ledger.series import Identity, Series
+from worker.ledger.sheet import Sheet
+from worker.ledger.uncounted import NOWHERE, OpenCell, Uncounted
 from worker.pacing import Attribution, Case, Counted, PacingState, PlanHistory, Totals, plan_cuts
 
 RECENT: Final = 6
@@ -27,16 +30,8 @@ Cases = dict[str, tuple[int, dict[str | None, int]]]
 """By kind: how many, and the money that stayed out of the totals by currency (None: the plan's)."""
 
 
-class Packed(NamedTuple):
-    """A day's cells as bytes: their number, their spend and the cells."""
-
-    cells: int
-    spend: int
-    data: bytes
-
-
 Day = dict[int, Cell]
-"""The cells of a UTC day by their start."""
+"""Counted cells of a UTC day by their start."""
 
 
 class Correction(NamedTuple):
@@ -73,13 +68,7 @@ class Campaign:
         "campaign_id",
         "cases",
         "cell",
-        "cells",
         "changed",
-        "changed_corrections",
-        "changed_days",
-        "changed_history",
-        "changed_pending",
-        "changed_series",
         "corrections",
         "currency",
         "cuts",
@@ -105,26 +94,25 @@ class Campaign:
         "waiting_cases",
     )
 
-    def __init__(self, campaign_id: str, key: bytes | None, row: int) -> None:
+    def __init__(self, campaign_id: str, key: bytes | None, row: int, sheet: Sheet) -> None:
         self.campaign_id = campaign_id
         self.key = key
         """The key its records must have; None in a file."""
         self.row = row
+        """Its number in this ledger."""
         self.history: PlanHistory | None = None
         self.currency: str | None = None
         self.cuts: tuple[int, ...] = ()
         self.names: list[Attribution] = []
         self.numbers: dict[Pair, int] = {}
         # -- not counted yet
-        self.pending: dict[int, Day | Packed] = {}
-        self.waiting: dict[int, Day | Packed] = {}
+        self.pending = Uncounted(sheet, row, self.names)
+        self.waiting: Uncounted | None = None
         self.bin = self.pending
         """Where updates fold to now: *pending*, or *waiting* while an open tick has not reached the campaign."""
         self.ticks = TickCuts(DAY)
         self.cell = NOWHERE
         """The cell the last update fell into."""
-        self.cells = 0
-        """How many cells are not counted."""
         self.cases: Cases = {}
         self.waiting_cases: Cases = {}
         # -- counted
@@ -142,19 +130,19 @@ class Campaign:
         self.corrections: dict[int, Correction] = {}
         """By the hash of the original's id."""
         # -- since the last time changes were drained
-        self.epoch = -1
-        self.changed = True
-        self.changed_pending: set[int] = set()
-        self.changed_days: set[int] = set()
-        self.changed_history = False
-        self.changed_corrections: set[int] = set()
-        self.changed_series: set[Identity] = set()
+        self.changed: dict[tuple[bytes, Any], None] = {}
+        """The records to be written: their kind, and which of it."""
         self.dropped_series: list[Series] = []
+        self.epoch = -1
+
+    def mark(self, kind: bytes, which: Any = None) -> None:
+        """A record is to be written."""
+        self.changed[kind, which] = None
 
     def succeed(self, history: PlanHistory) -> None:
         """Go on with another plan history; its cuts are in the cells already."""
         self.history = history
-        self.changed_history = True
+        self.mark(HISTORY)
         self.cuts = awkward(plan_cuts(history))
         self.cell = NOWHERE
         self.prefixes.clear()
@@ -167,58 +155,36 @@ class Campaign:
 
     # -- folding
 
+    @property
+    def cells(self) -> int:
+        """How many cells are not counted."""
+        return self.pending.cells + (self.waiting.cells if self.waiting else 0)
+
     def number(self, channel: str | None, deal_id: str | None) -> int:
         """The number of an attribution, a new one if it was not met."""
         pair = (channel, deal_id)
         number = self.numbers.get(pair)
         if number is None:
-            number = self.numbers[pair] = len(self.names)
-            self.names.append(Attribution(channel, deal_id))
-            self.changed = True
+            name = Attribution(channel, deal_id)
+            number = self.numbers[name] = len(self.names)
+            self.names.append(name)
+            self.mark(CAMPAIGN)
         return number
 
-    def seek(self, at: int, most: int = sys.maxsize) -> Cell:
+    def seek(self, at: int, most: int = sys.maxsize) -> OpenCell:
         """The uncounted cell of an instant, which becomes the current one; NOWHERE if it would be one too many."""
         lo, hi = self.ticks.around(at, *lasting(at, self.cuts))
-        day = self.open_day(self.bin, lo // DAY)
-        cell = day.get(lo)
-        if cell is None:
-            if self.cells >= most:
-                return NOWHERE
-            cell = day[lo] = Cell(lo, hi)
-            self.cells += 1
-        else:
-            cell.hi = hi
-        self.changed_pending.add(lo // DAY)
-        self.cell = cell
-        return cell
+        day = self.bin.day(lo // DAY)
+        if lo not in day and self.cells >= most:
+            return NOWHERE
+        self.cell = self.bin.open(lo, hi)
+        return self.cell
 
-    def open_day(self, days: dict[int, Day | Packed], number: int) -> Day:
-        """The cells of a day, unpacked."""
-        day = days.get(number)
-        if isinstance(day, Packed):
-            day = self.unpack_day(number, day.data)
-        days[number] = day = {} if day is None else day
-        return day
-
-    def unpack_day(self, number: int, data: bytes) -> Day:
-        """The cells in *data*."""
-        cells = (unpack_cell(number, packed, self.names) for packed in decode(data))
-        return {cell.lo: cell for cell in cells}
-
-    def pack_quiet_days(self) -> None:
-        """Pack the uncounted days that have not changed since changes were last drained."""
-        for days in (self.pending, self.waiting):
-            for number, day in days.items():
-                if number not in self.changed_pending and not isinstance(day, Packed):
-                    spend = sum(cell.spend() for cell in day.values())
-                    days[number] = Packed(len(day), spend, encode(pack_cells(day.values())))
-
-    def add(self, at: int, key: Key, figures: Iterable[int], updates: int = 0) -> None:
+    def add(self, at: int, key: Key, figures: Sequence[int], updates: int = 0) -> None:
         """Count *figures* at an instant, outside the hot path and whatever cells there are."""
         cell = self.cell if self.cell.lo <= at < self.cell.hi else self.seek(at)
-        cell.latest = max(cell.latest, at)
-        cell.add(key, self.number(key[0], key[1]), figures, updates)
+        row = self.bin.hold(cell, key, self.number(key[0], key[1]))
+        self.bin.sheet.add(row, figures, at, updates)
 
     def tell(self, kind: str, amount: dict[str | None, int], count: int = 1) -> None:
         """A new case for the next tick that counts what comes now."""
@@ -226,43 +192,45 @@ class Campaign:
         known, amounts = cases.get(kind, (0, {}))
         total = {currency: amounts.get(currency, 0) + amount.get(currency, 0) for currency in {**amounts, **amount}}
         cases[kind] = (known + count, total)
-        self.changed = True
+        self.mark(CAMPAIGN)
+
+    def wait(self) -> Uncounted:
+        """What waits for an open tick to reach the campaign."""
+        if self.waiting is None:
+            self.waiting = Uncounted(self.pending.sheet, self.row, self.names)
+        return self.waiting
 
     def refresh(self, epoch: int, ticks: TickCuts, *, waits: bool) -> None:
-        """Look the current cell up again: ticks have moved, or what changed since was drained."""
+        """Ticks have moved: look the current cell up again."""
         self.epoch = epoch
         self.ticks = ticks
-        self.bin = self.waiting if waits else self.pending
+        self.bin = self.wait() if waits else self.pending
         self.cell = NOWHERE
 
     # -- counting
 
-    def straddling(self, tick: int) -> list[Cell]:
+    def straddling(self, tick: int) -> list[OpenCell]:
         """Pending cells that begin by *tick* and reach beyond it: cut before that tick was known of."""
-        return [cell for cell in self._due(tick) if cell.latest > tick]
-
-    def _due(self, tick: int) -> Iterator[Cell]:
-        """Pending cells that begin by *tick*, in order of time."""
-        for number in sorted(number for number in self.pending if number * DAY <= tick):
-            day = self.open_day(self.pending, number)
-            yield from (day[lo] for lo in sorted(day) if lo <= tick)
+        return [cell for cell in self.pending.within(0, tick + 1) if self.pending.latest(cell) > tick]
 
     def count(self, tick: int, last: int | None) -> Counted:
         """Move what is due at *tick* into the totals; what the core is to know, *last* being the tick before."""
         last = last if self.is_ticked else None
         new: list[tuple[int, Totals]] = []
         late = 0
-        for cell in list(self._due(tick)):
-            self._drop(cell)
+        for due in self.pending.within(0, tick + 1):
+            cell = self.pending.take(due)
+            self.mark(PENDING, cell.day)
             if cell.held:
                 new.append((cell.lo, self._count_cell(cell)))
             if last is not None and cell.lo <= last:
                 late += cell.spend()
-        self.changed = self.changed or bool(new) or not self.is_ticked
+        if new or not self.is_ticked:
+            self.mark(CAMPAIGN)
         self.is_ticked = True
         return Counted(
             totals=self.totals,
-            future_spend=self._future(),
+            future_spend=self.pending.spend(),
             late_spend=late,
             data_through=None if self.latest == NEVER else self.latest,
             before=lambda cut: self.prefix(cut).totals,
@@ -270,15 +238,6 @@ class Campaign:
             new=new,
             cases=self._cases(),
         )
-
-    def _drop(self, cell: Cell) -> None:
-        number = cell.lo // DAY
-        day = self.open_day(self.pending, number)
-        del day[cell.lo]
-        if not day:
-            del self.pending[number]
-        self.cells -= 1
-        self.changed_pending.add(number)
 
     def _count_cell(self, cell: Cell) -> Totals:
         """Add a cell to all that is counted; its figures by attribution."""
@@ -304,12 +263,6 @@ class Campaign:
         for key, held in cell.held.items():
             recent.add((key[0], key[1], None), held[ATTRIBUTION], held[:COUNT])
 
-    def _future(self) -> int:
-        return sum(
-            day.spend if isinstance(day, Packed) else sum(cell.spend() for cell in day.values())
-            for day in self.pending.values()
-        )
-
     def _cases(self) -> dict[str, Case]:
         return {kind: Case(count, self._amounts(amounts)) for kind, (count, amounts) in self.cases.items()}
 
@@ -323,25 +276,19 @@ class Campaign:
 
     def after_tick(self, state: PacingState) -> None:
         """The tick is taken: what waited for it is pending now, and counted cells may move to their days."""
-        self.changed = self.changed or state is not self.state or bool(self.cases)
+        if state is not self.state or self.cases:
+            self.mark(CAMPAIGN)
         self.state = state
         self.cases, self.waiting_cases = self.waiting_cases, {}
-        for number in list(self.waiting):
-            self.changed_pending.add(number)
-            for cell in self.open_day(self.waiting, number).values():
-                self._put(cell)
-        self.waiting.clear()
+        if self.waiting is not None:
+            for cell in self.waiting.all():
+                self.pending.put(self.waiting.take(cell))
+                self.mark(PENDING, cell.lo // DAY)
+            self.waiting = None
         self.bin = self.pending
         self.cell = NOWHERE
         if len(self.recent) > RECENT:
             self._store(sorted(self.recent)[:-KEPT])
-
-    def _put(self, cell: Cell) -> None:
-        day = self.open_day(self.pending, cell.lo // DAY)
-        standing = day.setdefault(cell.lo, cell)
-        if standing is not cell:
-            standing.absorb(cell)
-            self.cells -= 1
 
     def _store(self, starts: Iterable[int]) -> None:
         """Move counted cells to their days."""
@@ -361,10 +308,15 @@ class Campaign:
         data = self.days.get(number)
         return {} if data is None else self.unpack_day(number, data)
 
+    def unpack_day(self, number: int, data: bytes) -> Day:
+        """The counted cells in *data*."""
+        cells = (unpack_cell(number, packed, self.names) for packed in decode(data))
+        return {cell.lo: cell for cell in cells}
+
     def keep_day(self, number: int, day: Day) -> None:
         """Write a day's counted cells."""
         self.days[number] = encode(pack_cells(day.values()))
-        self.changed_days.add(number)
+        self.mark(COUNTED, number)
 
     def prefix(self, cut: int) -> Prefix:
         """What is counted and dated before *cut*, one of the plan's cuts."""

@@ -35,8 +35,8 @@ Key = tuple[str | None, str | None, str | None]
 Holding = list[int]
 """The eight figures, then the number of the attribution in its campaign, then how many updates."""
 
-NEVER: Final = -1
-"""Before every event time."""
+NEVER: Final = -(1 << 62)
+"""Before every event time; an offset makes those of the first day of 1970 negative."""
 
 
 @dataclass(slots=True)
@@ -130,7 +130,3 @@ class Cell:
     def spend(self) -> int:
         """Nanos in it, under any attribution."""
         return sum(held[0] for held in self.held.values())
-
-
-NOWHERE: Final = Cell(0, 0)
-"""A cell that no instant falls into: what a campaign's current cell is before one is looked up."""

@@ -8,7 +8,7 @@ each id is written a few times and a restore reads few records. What the horizon
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Final, NamedTuple
 
 import msgspec
@@ -17,8 +17,7 @@ from worker.ledger.book import Book, Counts, Waiting
 from worker.ledger.campaign import Campaign
 from worker.ledger.cells import DAY
 from worker.ledger.identity import Columns
-from worker.ledger.packing import decode, encode
-from worker.ledger.records import (
+from worker.ledger.kinds import (
     CAMPAIGN,
     CORRECTION,
     COUNTED,
@@ -29,8 +28,11 @@ from worker.ledger.records import (
     PENDING,
     REPORTS,
     SERIES,
-    VERSION,
     WAITING,
+)
+from worker.ledger.packing import decode, encode
+from worker.ledger.records import (
+    VERSION,
     Record,
     Shelf,
     UnreadableLedgerError,
@@ -47,6 +49,8 @@ from worker.ledger.records import (
     pack_series,
     parts_of,
 )
+from worker.ledger.series import Series
+from worker.ledger.uncounted import NOWHERE
 
 SEGMENT_BYTES: Final = 512 * 1024
 """The largest segment of ids: a Kafka record is at most a megabyte by default."""
@@ -109,17 +113,25 @@ class Changelog:
         """Drain the records that changed; the marker is last. Nothing where nothing did."""
         book = self.book
         records: list[Record] = []
-        for campaign in {**book.cooled, **book.hot}.values():
+        for campaign in self._changed():
             records += _changes_of(campaign)
         records += self._waiting()
         records += self._ids()
-        book.cooled.clear()
-        book.hot.clear()
-        book.epoch += 1
+        book.used.clear()
         if not records and not book.moved:
             return []
         book.moved = False
         return [*records, (MARKER, encode(_mark(book)))]
+
+    def _changed(self) -> Iterable[Campaign]:
+        """The campaigns that may have changed; those with changed rows in the sheet are told of the days."""
+        book = self.book
+        changed = dict(book.used)
+        for row, day in book.sheet.changed():
+            campaign = book.by_row[row]
+            campaign.mark(PENDING, day)
+            changed[campaign.campaign_id] = campaign
+        return changed.values()
 
     def _waiting(self) -> Iterator[Record]:
         book = self.book
@@ -285,50 +297,54 @@ def _read_marker(value: bytes) -> Marker:
 
 def _changes_of(campaign: Campaign) -> Iterator[Record]:
     """The records of a campaign that changed."""
+    changed, campaign.changed = campaign.changed, {}
     name = campaign.campaign_id
-    if campaign.changed:
-        campaign.changed = False
-        yield key_of(CAMPAIGN, name), pack_campaign(campaign)
-    if campaign.changed_history and campaign.history is not None:
-        campaign.changed_history = False
-        yield key_of(HISTORY, name), pack_history(campaign.history)
-    for day in campaign.changed_pending:
-        value = pack_pending(campaign.pending.get(day), campaign.waiting.get(day))
-        yield key_of(PENDING, name, day_bytes(day)), value
-    campaign.pack_quiet_days()
-    campaign.changed_pending.clear()
-    for day in campaign.changed_days:
-        yield key_of(COUNTED, name, day_bytes(day)), pack_counted(campaign.days[day])
-    campaign.changed_days.clear()
-    if campaign.changed_corrections:
-        yield from _changed_corrections(campaign)
-    if campaign.changed_series or campaign.dropped_series:
-        yield from _changed_series(campaign)
-
-
-def _changed_corrections(campaign: Campaign) -> Iterator[Record]:
-    for original in campaign.changed_corrections:
-        correction = campaign.corrections.get(original)
-        value = None if correction is None else pack_correction(correction)
-        yield key_of(CORRECTION, campaign.campaign_id, hash_bytes(original)), value
-    campaign.changed_corrections.clear()
-
-
-def _changed_series(campaign: Campaign) -> Iterator[Record]:
-    name = campaign.campaign_id
+    for kind, which in changed:
+        if kind == PENDING:
+            yield key_of(PENDING, name, day_bytes(which)), _pending(campaign, which)
+        elif kind == CAMPAIGN:
+            yield key_of(CAMPAIGN, name), pack_campaign(campaign)
+        elif kind == COUNTED:
+            yield key_of(COUNTED, name, day_bytes(which)), pack_counted(campaign.days[which])
+        elif kind == HISTORY and campaign.history is not None:
+            yield key_of(HISTORY, name), pack_history(campaign.history)
+        elif kind == CORRECTION:
+            correction = campaign.corrections.get(which)
+            value = None if correction is None else pack_correction(correction)
+            yield key_of(CORRECTION, name, hash_bytes(which)), value
+        elif kind == SERIES:
+            yield from _changed_series(name, campaign.series[which])
     for series in campaign.dropped_series:
-        number = day_bytes(series.number)
-        yield key_of(SERIES, name, number), None
-        for day in {report.at // DAY for report in series.reports} | series.changed_days:
-            yield key_of(REPORTS, name, number, day_bytes(day)), None
+        yield from _dropped_series(name, series)
     campaign.dropped_series.clear()
-    for identity in campaign.changed_series:
-        series = campaign.series[identity]
-        number = day_bytes(series.number)
-        if series.head_changed:
-            series.head_changed = False
-            yield key_of(SERIES, name, number), pack_series(series)
-        for day in series.changed_days:
-            yield key_of(REPORTS, name, number, day_bytes(day)), pack_reports(series.of_day(day))
-        series.changed_days.clear()
-    campaign.changed_series.clear()
+    _pack_quiet_days(campaign, changed)
+
+
+def _pending(campaign: Campaign, day: int) -> bytes | None:
+    return pack_pending(campaign.pending.data(day), campaign.waiting.data(day) if campaign.waiting else None)
+
+
+def _pack_quiet_days(campaign: Campaign, changed: Container[tuple[bytes, int]]) -> None:
+    """Pack the uncounted days that have not changed since changes were last drained."""
+    if len(campaign.pending.days) > 1:
+        for day in campaign.pending.days:
+            if (PENDING, day) not in changed:
+                campaign.pending.pack(day)
+        campaign.cell = NOWHERE
+
+
+def _changed_series(name: str, series: Series) -> Iterator[Record]:
+    number = day_bytes(series.number)
+    if series.head_changed:
+        series.head_changed = False
+        yield key_of(SERIES, name, number), pack_series(series)
+    for day in series.changed_days:
+        yield key_of(REPORTS, name, number, day_bytes(day)), pack_reports(series.of_day(day))
+    series.changed_days.clear()
+
+
+def _dropped_series(name: str, series: Series) -> Iterator[Record]:
+    number = day_bytes(series.number)
+    yield key_of(SERIES, name, number), None
+    for day in {report.at // DAY for report in series.reports} | series.changed_days:
+        yield key_of(REPORTS, name, number, day_bytes(day)), None

@@ -19,6 +19,7 @@ from worker.ledger.batches import Refused
 from worker.ledger.book import Book, Special, Waiting, Why, carried
 from worker.ledger.campaign import Campaign, Correction
 from worker.ledger.identity import SPECIAL, UNKNOWN
+from worker.ledger.kinds import CORRECTION
 from worker.ledger.packing import unpack_note
 from worker.ledger.records import UnreadableLedgerError
 from worker.pacing import Figures
@@ -46,7 +47,7 @@ def apply(campaign: Campaign, original: int, correction: Correction) -> None:
     difference = [new - old for new, old in zip(after, before, strict=True)]
     campaign.add(note.at, (name.channel, name.deal_id, note.currency), difference)
     campaign.corrections[original] = correction
-    campaign.changed_corrections.add(original)
+    campaign.mark(CORRECTION, original)
 
 
 def in_currency(campaign: Campaign, currency: str | None) -> bool:
@@ -166,7 +167,7 @@ def _forget_originals(book: Book, campaign_id: str) -> None:
     gone = [original for original, c in campaign.corrections.items() if c.ordinal < book.memory.first]
     for original in gone:
         del campaign.corrections[original]
-    campaign.changed_corrections.update(gone)
+        campaign.mark(CORRECTION, original)
     if not campaign.corrections:
         book.corrected.discard(campaign_id)
 

@@ -2,40 +2,49 @@
 The fold: a batch of spend updates into the ledger, at a few microseconds each.
 
     values ─▶ decode ─▶ ids, hashed ─▶ found in memory?
-                                        │ no, and an increment or credit ─▶ plain: cell, note, remembered
+                                        │ no, and an increment or credit ─▶ plain: counted, noted, remembered
                                         │ no, and cumulative, correction ─▶ special, after the plain ones
                                         └ yes, or twice in this stretch  ─▶ repeat: ignored, or a conflict
 
 What is accepted does not depend on the order within a stretch, but for repeats: of one id the lowest offset is dealt
 with first, and the others are compared with it after all else.
 
-The loop of `_fold_plain` is written out and uses local names, against the style of everything else: it is where the
-worker's time goes. What it leaves out, because the batch answers it once for all: looking ids up (vectorised),
-marking campaigns as changed (`Book.hot`), dates (`fields.parse_time` remembers slices), limits (where something new
-is made).
+Plain updates of a large stretch go through in columns (`columns` reads them, `lookup` finds their rows of the `sheet`);
+what columns do not take goes one by one, to the same effect.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+from itertools import compress
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from schemas import reasons
-from schemas.wire import SpendUpdate, check_update, decode_updates
+from schemas.wire import Checked, SpendUpdate, check_update, decode_updates
 from worker.intake import why_not_update
 from worker.ledger import corrections, reports
 from worker.ledger.batches import Folded, RecordBatch, Refused
 from worker.ledger.book import Book, Special, Waiting, Why, carried
 from worker.ledger.campaign import Campaign
-from worker.ledger.cells import COUNT, NOWHERE, Cell, Holding
+from worker.ledger.columns import PLAIN, Columns, Read, read
 from worker.ledger.identity import SPECIAL, UNKNOWN, Entries, hash64, id_hash
+from worker.ledger.lookup import names_of
 from worker.ledger.packing import encode, pack_note
+from worker.ledger.sheet import ATTRIBUTION, CAMPAIGN, HI, LO, NO_ROW, WIDTH
+from worker.ledger.uncounted import NOWHERE, OpenCell
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Integers = NDArray[np.int64]
 
 STRETCH: Final = 8192
 """Updates folded at a time: enough to make a lookup's fixed cost small, few enough to hold them decoded."""
 
-_PLAIN: Final = {None: 0, "increment": 0, "credit": 1}
-"""Kinds that count by themselves, as their notes say it."""
+COLUMNS_FROM: Final = 128
+"""Updates from which on columns are faster; fewer are folded one by one."""
+
 _CUMULATIVE: Final = 2
 _CORRECTION: Final = 3
 
@@ -83,8 +92,12 @@ class Stretch:
         if not all(self.updates):
             self._refuse_unreadable()
         repeats = self._take_out_repeats()
-        odd = self._fold_plain(enumerate(self.updates))
-        accepted = [*self._remember(), *self._fold_specials(odd)]
+        plain: list[Placed] = []
+        special: list[Placed] = []
+        for place, update in enumerate(self.updates):
+            if update is not None:
+                (plain if update.kind in PLAIN else special).append((place, update))
+        accepted = [*self._fold_plain(plain), *self._fold_specials(special)]
         for repeat in repeats:
             accepted += self._fold_repeat(repeat)
         self.late += corrections.meet(self.book, accepted)
@@ -126,8 +139,7 @@ class Stretch:
         if standing is None:
             standing = self.fresh[self.hashes[place]]
             if standing == UNKNOWN:
-                odd = self._fold_plain([(place, update)])
-                return [*self._remember(), *self._fold_specials(odd)]
+                return (self._fold_plain if update.kind in PLAIN else self._fold_specials)([(place, update)])
         checked = check_update(update)
         if checked is None:
             self._refuse_by_form(place)
@@ -144,95 +156,144 @@ class Stretch:
 
     # -- increments and credits
 
-    def _fold_plain(self, updates: Iterable[tuple[int, SpendUpdate | None]]) -> list[Placed]:  # noqa: C901, PLR0912, PLR0915
-        """Fold the increments and credits among *updates*; those of the other kinds are left."""
-        odd: list[Placed] = []
-        keys, hashes, hot, most = self.keys, self.hashes, self.book.hot, self.book.limits.cells
+    def _fold_plain(self, updates: list[Placed]) -> list[int]:
+        """Fold *updates*, increments and credits; the ids this accepts."""
+        if len(updates) >= COLUMNS_FROM:
+            updates = self._fold_columns(updates)
+        self._fold_singly(updates)
+        return self._remember()
+
+    def _fold_columns(self, updates: list[Placed]) -> list[Placed]:
+        """Fold those of *updates* that can be read column by column; the others."""
+        import numpy as np
+
+        places, said = zip(*updates, strict=True)
+        taken, fine = read(said)
+        if self.book.partitions:
+            fine &= self._are_keys(places, taken.columns.campaign_id)
+        if fine.all():
+            self._count(taken, updates)
+            return []
+        if fine.any():
+            self._count(taken.only(fine), list(compress(updates, fine.tolist())))
+        return list(compress(updates, (~fine).tolist()))
+
+    def _are_keys(self, places: Sequence[int], campaigns: Sequence[str]) -> NDArray[np.bool_]:
+        """Whether each record lies under its campaign's key."""
+        import numpy as np
+
+        keys, wanted = [self.keys[place] for place in places], list(map(str.encode, campaigns))
+        if keys == wanted:
+            return np.ones(len(keys), np.bool_)
+        return np.array([key == campaign for key, campaign in zip(keys, wanted, strict=True)])
+
+    def _count(self, taken: Read, updates: list[Placed]) -> None:
+        """Count *taken*, which is what *updates* say, in the sheet, and remember them."""
+        sheet = self.book.sheet
+        rows = self._rows(taken, updates)
+        held = rows != NO_ROW
+        if not held.all():
+            taken, rows, updates = taken.only(held), rows[held], list(compress(updates, held.tolist()))
+        sheet.add_all(rows, taken.figures, taken.at)
+        base, cells = rows * WIDTH, sheet.view()
+        numbers, campaigns = cells[base + ATTRIBUTION].tolist(), cells[base + CAMPAIGN].tolist()
+        del cells
+        self._note(taken, numbers)
+        self.rows += campaigns
+        self.ids += [self.hashes[place] for place, _ in updates]
+
+    def _rows(self, taken: Read, updates: Sequence[Placed]) -> Integers:
+        """The row of the sheet for each; NO_ROW where it is refused."""
+        import numpy as np
+
+        names = names_of(map("\0".join, parts_of(taken.columns)), taken.at)
+        rows = self.book.lookup.find(names)
+        base, cells = rows * WIDTH, self.book.sheet.view()
+        strange = (taken.at < cells[base + LO]) | (taken.at >= cells[base + HI])
+        del cells
+        for at in np.flatnonzero(strange).tolist():
+            rows[at] = row = self._row(*updates[at], int(taken.at[at]))
+            if row != NO_ROW:
+                self.book.lookup.put(row, int(names.first[at]), int(names.second[at]))
+        return rows
+
+    def _note(self, taken: Read, numbers: list[int]) -> None:
+        """Write down what each says."""
+        c = taken.columns
+        said = zip(
+            taken.kinds, numbers, taken.at.tolist(), c.currency, c.line_item_id, c.series, c.sequence,
+            taken.spend, *c.counts(), taken.value, strict=True,
+        )  # fmt: skip
+        first = len(self.notes)
+        self.notes += map(encode, said)
         corrigible = self.book.limits.corrigible_sources
-        find_campaign, kind_of, check, pack = hot.get, _PLAIN.get, check_update, encode
-        remember_id, remember_row, remember_note = self.ids.append, self.rows.append, self.notes.append
+        if corrigible is not None:
+            self.mute += [first + at for at, source in enumerate(c.source) if source not in corrigible]
+
+    # -- increments and credits, one by one
+
+    def _fold_singly(self, updates: Iterable[Placed]) -> None:
+        """Fold each of *updates*: few, or such as columns do not take."""
         for place, update in updates:
-            if update is None:
-                continue
-            kind = kind_of(update.kind)
-            if kind is None:
-                odd.append((place, update))
-                continue
-            checked = check(update)
+            checked = check_update(update)
             if checked is None:
                 self._refuse_by_form(place)
                 continue
-            at, spend, value = checked
-            campaign = find_campaign(update.campaign_id)
-            if campaign is None or campaign.key != keys[place]:
-                campaign = self._find(update.campaign_id, place)
-                if campaign is None:
-                    continue
-            cell = campaign.cell
-            if not cell.lo <= at < cell.hi:
-                cell = campaign.seek(at, most)
-            currency = update.currency
-            held = cell.held.get((update.channel, update.deal_id, currency))
-            if held is None:
-                held = self._hold(campaign, cell, update, place)
-                if held is None:
-                    continue
-            impressions, clicks, conversions = update.impressions, update.clicks, update.conversions
-            bids, wins, requests = update.bids, update.wins, update.requests
-            said = (
-                kind, held[8], at, currency, update.line_item_id, update.series, update.sequence,
-                spend, impressions, clicks, conversions, bids, wins, requests, value,
-            )  # fmt: skip
-            try:
-                note = pack(said)
-            except OverflowError:
-                note = pack_note(said)
-            held[0] += spend  # type: ignore[operator]  # an increment or credit has spend
-            if impressions:
-                held[1] += impressions
-            if clicks:
-                held[2] += clicks
-            if conversions:
-                held[3] += conversions
-            if bids:
-                held[4] += bids
-            if wins:
-                held[5] += wins
-            if requests:
-                held[6] += requests
-            if value:
-                held[7] += value
-            held[9] += 1
-            cell.latest = max(cell.latest, at)
-            if corrigible is not None and update.source not in corrigible:
-                self.mute.append(len(self.ids))
-            remember_id(hashes[place])
-            remember_row(campaign.row)
-            remember_note(note)
-        return odd
+            row = self._row(place, update, checked[0])
+            if row != NO_ROW:
+                self._fold_one(update, place, row, checked)
+
+    def _fold_one(self, update: SpendUpdate, place: int, row: int, checked: Checked) -> None:
+        at, spend, value = checked
+        sheet, figures = self.book.sheet, carried(update, spend, value)
+        sheet.add(row, [figure or 0 for figure in figures], at, updates=1)
+        said = (
+            PLAIN[update.kind], sheet.get(row, ATTRIBUTION), at, update.currency, update.line_item_id, update.series,
+            update.sequence, *figures,
+        )  # fmt: skip
+        corrigible = self.book.limits.corrigible_sources
+        if corrigible is not None and update.source not in corrigible:
+            self.mute.append(len(self.notes))
+        self.notes.append(pack_note(said))
+        self.rows.append(sheet.get(row, CAMPAIGN))
+        self.ids.append(self.hashes[place])
+
+    def _row(self, place: int, update: SpendUpdate, at: int) -> int:
+        """The row of the sheet for an update, made if there is none; NO_ROW where it is refused."""
+        campaign = self._find(update.campaign_id, place)
+        if campaign is None:
+            return NO_ROW
+        cell = campaign.cell
+        if not cell.lo <= at < cell.hi:
+            cell = campaign.seek(at, self.book.limits.cells)
+        row = cell.held.get((update.channel, update.deal_id, update.currency))
+        return self._hold(campaign, cell, update, place) if row is None else row
 
     def _find(self, campaign_id: str, place: int) -> Campaign | None:
         """The campaign of an update, made if it is new; None where the update does not belong here or is too much."""
-        if not self.book.belongs_here(campaign_id, self.keys[place]):
+        book, key = self.book, self.keys[place]
+        campaign = book.campaigns.get(campaign_id)
+        if campaign is not None and campaign.key == key:
+            return book.use(campaign)
+        if not book.belongs_here(campaign_id, key):
             self._refuse(place, reasons.WRONG_PARTITION, "campaign_id", "its key or partition is not its campaign's")
             return None
-        campaign = self.book.open(campaign_id)
+        campaign = book.open(campaign_id)
         if campaign is None:
             self._refuse(place, reasons.SERIES_LIMIT, "campaign_id", _FULL.format("campaigns"))
         return campaign
 
-    def _hold(self, campaign: Campaign, cell: Cell, update: SpendUpdate, place: int) -> Holding | None:
-        """A place for an attribution that is new in the cell; None where there can be none."""
+    def _hold(self, campaign: Campaign, cell: OpenCell, update: SpendUpdate, place: int) -> int:
+        """A row for an attribution that is new in the cell; NO_ROW where there can be none."""
         why = self._why_not_hold(campaign, cell, update)
         if why is not None:
             self._refuse(place, *why)
-            return None
+            return NO_ROW
         number = campaign.number(update.channel, update.deal_id)
         name = campaign.names[number]
-        held = cell.held[name.channel, name.deal_id, update.currency] = [0] * COUNT + [number, 0]
-        return held
+        return campaign.bin.hold(cell, (name.channel, name.deal_id, update.currency), number)
 
-    def _why_not_hold(self, campaign: Campaign, cell: Cell, update: SpendUpdate) -> Why | None:
+    def _why_not_hold(self, campaign: Campaign, cell: OpenCell, update: SpendUpdate) -> Why | None:
         """Why the campaign cannot take an update of that time, currency and attribution."""
         if cell is NOWHERE:
             return Why(reasons.SERIES_LIMIT, "event_time", _FULL.format("uncounted time cells of the campaign"))
@@ -339,9 +400,19 @@ class Remembered:
         return Entries(self.ids, self.bodies, self.rows, [b""] * len(self.ids))
 
 
+def parts_of(columns: Columns) -> Iterable[tuple[str, ...]]:
+    """What each update's row is looked up by; ids are never empty, so that absent ones can be."""
+    named = (columns.channel, columns.deal_id, columns.currency)
+    return zip(columns.campaign_id, *(_spelled(column) for column in named), strict=True)
+
+
+def _spelled(column: Sequence[str | None]) -> Sequence[str]:
+    return [name or "" for name in column] if None in column else column  # type: ignore[return-value]
+
+
 def _body(campaign: Campaign, update: SpendUpdate, at: int, spend: int | None, value: int | None) -> int | None:
     """The hash of what an update says; None if nothing accepted can have said the same."""
-    kind = _PLAIN.get(update.kind)
+    kind = PLAIN.get(update.kind)
     figures = carried(update, spend, value)
     if kind is None:
         return _special_body(update, at, figures)

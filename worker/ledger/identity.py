@@ -107,6 +107,18 @@ def _little(column: array[int]) -> bytes:
     return _column(column.typecode, column.tobytes()).tobytes()
 
 
+def enter(table: NDArray[np.uint32], at: Any, entries: NDArray[np.uint32]) -> None:
+    """Put *entries* into an open addressing table, each into the first free slot from *at* on."""
+    one, mask = at.dtype.type(1), at.dtype.type(len(table) - 1)
+    while entries.size:
+        free = table[at] == 0
+        table[at[free]] = entries[free]
+        # Of two that want one free slot the later is written; whoever does not read itself back tries the next.
+        homeless = table[at] != entries
+        at = (at[homeless] + one) & mask
+        entries = entries[homeless]
+
+
 class Generation:
     """A stretch of entries with an index over their ids."""
 
@@ -212,16 +224,8 @@ class Generation:
     def _enter(self, first: int) -> None:
         import numpy as np
 
-        table, mask = self._table, np.uint64(len(self._table) - 1)
-        at = np.frombuffer(self.ids, np.uint64)[first:] & mask
-        entry = np.arange(first + 1, len(self.ids) + 1, dtype=np.uint32)
-        while entry.size:
-            free = table[at] == 0
-            table[at[free]] = entry[free]
-            # Of two that want one free slot the later is written; whoever does not read itself back tries the next.
-            homeless = table[at] != entry
-            at = (at[homeless] + np.uint64(1)) & mask
-            entry = entry[homeless]
+        at = np.frombuffer(self.ids, np.uint64)[first:] & np.uint64(len(self._table) - 1)
+        enter(self._table, at, np.arange(first + 1, len(self.ids) + 1, dtype=np.uint32))
 
     def find(self, wanted: Sequence[int], hashes: Hashes | None, alive: int) -> dict[int, int]:
         """

@@ -22,7 +22,7 @@ import msgspec
 
 from schemas.fields import NANOS
 from worker.ledger.cells import ATTRIBUTION, COUNT, DAY, NEVER, QUARTER, UPDATES, Cell
-from worker.pacing import Figures
+from worker.pacing import Attribution, Figures
 
 encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder().decode
@@ -31,7 +31,7 @@ HUNDREDTH: Final = NANOS // 100
 VALUE: Final = 7
 """Where conversion_value stands: with spend (0) the figures that are money."""
 
-Pair = tuple[str | None, str | None]
+Pair = Attribution | tuple[str | None, str | None]
 """(channel, deal_id) of an attribution."""
 
 

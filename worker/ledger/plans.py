@@ -19,8 +19,11 @@ from worker.ledger import corrections, reports
 from worker.ledger.batches import Folded, RecordBatch, Refused
 from worker.ledger.book import Book, Why
 from worker.ledger.campaign import Campaign
-from worker.ledger.cells import DAY, UPDATES, Cell, awkward
+from worker.ledger.cells import DAY, awkward
+from worker.ledger.kinds import CAMPAIGN, PENDING
+from worker.ledger.sheet import UPDATES
 from worker.ledger.splitting import cut_for_ever
+from worker.ledger.uncounted import OpenCell
 from worker.pacing import Plan, PlanHistory, plan_cuts
 
 MS: Final = 1_000_000
@@ -135,22 +138,20 @@ def _counts_from(plan: Plan) -> int:
 def _settle_currency(campaign: Campaign, currency: str) -> None:
     """Fix the campaign's currency; what is held under another stays out."""
     campaign.currency = currency
-    campaign.changed = True
+    campaign.mark(CAMPAIGN)
     out: dict[str | None, int] = {}
-    updates = 0
-    for number in list(campaign.pending):
-        for cell in campaign.open_day(campaign.pending, number).values():
-            updates += _leave_out(campaign, cell, out)
+    updates = sum(_leave_out(campaign, cell, out) for cell in campaign.pending.all())
     if out:
         campaign.tell(reasons.CURRENCY_MISMATCH, out, updates)
 
 
-def _leave_out(campaign: Campaign, cell: Cell, out: dict[str | None, int]) -> int:
+def _leave_out(campaign: Campaign, cell: OpenCell, out: dict[str | None, int]) -> int:
     """Take what is in another currency out of a cell, into *out*; how many updates."""
-    updates = 0
+    updates, sheet = 0, campaign.pending.sheet
     for key in [key for key in cell.held if not corrections.in_currency(campaign, key[2])]:
-        held = cell.held.pop(key)
-        out[key[2]] = out.get(key[2], 0) + held[0]
-        updates += held[UPDATES]
-        campaign.changed_pending.add(cell.lo // DAY)
+        row = cell.held.pop(key)
+        out[key[2]] = out.get(key[2], 0) + sheet.spend(row)
+        updates += sheet.get(row, UPDATES)
+        sheet.close(row)
+        campaign.mark(PENDING, cell.lo // DAY)
     return updates

@@ -36,8 +36,9 @@ from typing import Any, Final
 
 import msgspec
 
-from worker.ledger.campaign import Campaign, Cases, Correction, Day, Packed
+from worker.ledger.campaign import Campaign, Cases, Correction
 from worker.ledger.cells import NEVER, Cell
+from worker.ledger.kinds import CAMPAIGN, CORRECTION, COUNTED, HISTORY, PENDING, REPORTS, SERIES
 from worker.ledger.packing import (
     decode,
     encode,
@@ -51,22 +52,12 @@ from worker.ledger.packing import (
     unpack_figures,
 )
 from worker.ledger.series import Identity, Report, Series
+from worker.ledger.sheet import Sheet
 from worker.pacing import Attribution, PacingState, PlanHistory
 
 VERSION: Final = 1
 
-CAMPAIGN: Final = b"c"
-HISTORY: Final = b"h"
-PENDING: Final = b"p"
-COUNTED: Final = b"d"
-SERIES: Final = b"s"
-REPORTS: Final = b"r"
-CORRECTION: Final = b"x"
-WAITING: Final = b"w"
-IDS: Final = b"i"
-MARKER: Final = b"m"
-
-OF_A_CAMPAIGN: Final = frozenset((CAMPAIGN, HISTORY, PENDING, COUNTED, SERIES, REPORTS, CORRECTION))
+NO_CELLS: Final = encode([])
 
 NUMBER: Final = 4
 HASH: Final = 8
@@ -87,8 +78,13 @@ def key_of(kind: bytes, campaign_id: str, *numbers: bytes) -> bytes:
 
 
 def day_bytes(number: int) -> bytes:
-    """A day or a series' number in a key."""
-    return number.to_bytes(NUMBER, "big")
+    """A day or a series' number in a key; in some zones 1970 began on the day before."""
+    return number.to_bytes(NUMBER, "big", signed=True)
+
+
+def day_of(packed: bytes) -> int:
+    """The day or the number that `day_bytes` wrote."""
+    return int.from_bytes(packed, "big", signed=True)
 
 
 def hash_bytes(number: int) -> bytes:
@@ -138,13 +134,13 @@ def pack_campaign(campaign: Campaign) -> bytes:
     )
 
 
-def unpack_campaign(campaign_id: str, key: bytes | None, value: bytes) -> Campaign:
+def unpack_campaign(campaign_id: str, key: bytes | None, value: bytes, sheet: Sheet) -> Campaign:
     """The campaign of a record; its other records are put in by `Shelf`."""
     row, currency, is_ticked, names, totals, latest, next_series, recent, cases, waiting, state = fields_of(value)
-    campaign = Campaign(campaign_id, key, row)
+    campaign = Campaign(campaign_id, key, row, sheet)
     campaign.currency = currency
     campaign.is_ticked = is_ticked
-    campaign.names = [Attribution(*name) for name in names]
+    campaign.names += (Attribution(*name) for name in names)
     campaign.numbers = {name: number for number, name in enumerate(campaign.names)}
     campaign.totals = {campaign.names[number]: unpack_figures(figures) for number, *figures in totals}
     campaign.latest = NEVER if latest is None else latest
@@ -154,7 +150,6 @@ def unpack_campaign(campaign_id: str, key: bytes | None, value: bytes) -> Campai
     campaign.cases = _unpack_cases(cases)
     campaign.waiting_cases = _unpack_cases(waiting)
     campaign.state = msgspec.convert(state, PacingState)
-    campaign.changed = False
     return campaign
 
 
@@ -180,17 +175,11 @@ def pack_history(history: PlanHistory) -> bytes:
 # -- days ------------------------------------------------------------------------------------------------------------
 
 
-def pack_pending(pending: Day | Packed | None, waiting: Day | Packed | None) -> bytes | None:
+def pack_pending(pending: bytes | None, waiting: bytes | None) -> bytes | None:
     """The value of a pending day's record; None where there is nothing."""
-    if not pending and not waiting:
+    if pending is None and waiting is None:
         return None
-    return encode([VERSION, _raw(pending), _raw(waiting)])
-
-
-def _raw(day: Day | Packed | None) -> msgspec.Raw:
-    if isinstance(day, Packed):
-        return msgspec.Raw(day.data)
-    return msgspec.Raw(encode(pack_cells((day or {}).values())))
+    return encode([VERSION, *(msgspec.Raw(data or NO_CELLS) for data in (pending, waiting))])
 
 
 def pack_counted(data: bytes) -> bytes:
@@ -270,20 +259,20 @@ class Shelf:
         """Whether the campaign has, or had, a plan."""
         return bool(self.of(HISTORY))
 
-    def unpack(self, campaign_id: str, key: bytes | None) -> Campaign:
+    def unpack(self, campaign_id: str, key: bytes | None, sheet: Sheet) -> Campaign:
         """The campaign they are of."""
-        campaign = unpack_campaign(campaign_id, key, self.of(CAMPAIGN)[b""])
+        campaign = unpack_campaign(campaign_id, key, self.of(CAMPAIGN)[b""], sheet)
         for value in self.of(HISTORY).values():
             campaign.succeed(PlanHistory.unpack(fields_of(value)[0]))
-            campaign.changed_history = False
         for number, value in self.of(PENDING).items():
-            _unpack_pending(campaign, int.from_bytes(number, "big"), value)
+            _unpack_pending(campaign, day_of(number), value)
         for number, value in self.of(COUNTED).items():
-            campaign.days[int.from_bytes(number, "big")] = encode(fields_of(value)[0])
+            campaign.days[day_of(number)] = encode(fields_of(value)[0])
         for original, value in self.of(CORRECTION).items():
             campaign.corrections[int.from_bytes(original, "big")] = unpack_correction(value)
         for series in self._series():
             campaign.series[series.identity] = series
+        campaign.changed.clear()
         return campaign
 
     def _series(self) -> Iterable[Series]:
@@ -291,11 +280,11 @@ class Shelf:
         for numbers, value in self.of(REPORTS).items():
             days.setdefault(numbers[:NUMBER], []).append(value)
         for number, head in sorted(self.of(SERIES).items()):
-            yield unpack_series(int.from_bytes(number, "big"), head, days.get(number, []))
+            yield unpack_series(day_of(number), head, days.get(number, []))
 
 
 def _unpack_pending(campaign: Campaign, number: int, value: bytes) -> None:
-    for days, cells in zip((campaign.pending, campaign.waiting), fields_of(value), strict=True):
-        if cells:
-            days[number] = day = campaign.unpack_day(number, encode(cells))
-            campaign.cells += len(day)
+    pending, waiting = fields_of(value)
+    for cells, bin_ in ((pending, campaign.pending), (waiting, campaign.wait())):
+        for packed in cells:
+            bin_.put(unpack_cell(number, packed, campaign.names))

@@ -5,9 +5,11 @@ from __future__ import annotations
 from schemas import reasons
 from worker.ledger.book import Book, Special, Why
 from worker.ledger.campaign import Campaign
-from worker.ledger.cells import COUNT, NEVER, NOWHERE, lasting
+from worker.ledger.cells import COUNT, NEVER, lasting
 from worker.ledger.corrections import in_currency
+from worker.ledger.kinds import SERIES
 from worker.ledger.series import Identity, Report, Series, merge
+from worker.ledger.uncounted import NOWHERE
 
 _ZEROS = (0,) * COUNT
 
@@ -44,7 +46,7 @@ def _series(book: Book, special: Special) -> Series | None:
         series = campaign.series[identity] = Series(campaign.next_series, identity)
         series.head_changed = True
         campaign.next_series += 1
-    campaign.changed_series.add(identity)
+    campaign.mark(SERIES, identity)
     return series
 
 
@@ -81,11 +83,11 @@ def plan_came(campaign: Campaign) -> None:
             parts.setdefault(identity._replace(currency=None), []).append(series)
     campaign.dropped_series += campaign.series.values()
     campaign.series = {}
-    campaign.changed_series.clear()
+    campaign.changed = {change: None for change in campaign.changed if change[0] != SERIES}
     for identity, several in parts.items():
         merged, changes = merge(campaign.next_series, identity, several)
         campaign.next_series += 1
         campaign.series[identity] = merged
-        campaign.changed_series.add(identity)
+        campaign.mark(SERIES, identity)
         for at, counts in changes:
             campaign.add(at, (identity.channel, identity.deal_id, None), counts)

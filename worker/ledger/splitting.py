@@ -18,9 +18,11 @@ from typing import Final, NamedTuple
 
 from worker.ledger.book import Book
 from worker.ledger.campaign import Campaign
-from worker.ledger.cells import COUNT, DAY, NEVER, NOWHERE, Cell, Key, lasting
+from worker.ledger.cells import COUNT, DAY, NEVER, Cell, Key, lasting
 from worker.ledger.corrections import effective, in_currency
+from worker.ledger.kinds import CAMPAIGN, PENDING
 from worker.ledger.packing import unpack_note
+from worker.ledger.uncounted import NOWHERE
 
 _ZEROS: Final = (0,) * COUNT
 
@@ -60,9 +62,9 @@ def cut_for_ever(book: Book, campaign: Campaign, cuts: Sequence[int]) -> int | N
     return None
 
 
-def cut_at_tick(book: Book, campaign: Campaign, cell: Cell, tick: int) -> bool:
-    """Cut a pending cell just after *tick*; False where that is impossible."""
-    lo, hi = lasting(cell.lo, campaign.cuts)
+def cut_at_tick(book: Book, campaign: Campaign, lo: int, tick: int) -> bool:
+    """Cut the pending cell that begins at *lo* just after *tick*; False where that is impossible."""
+    lo, hi = lasting(lo, campaign.cuts)
     place = _cut(book, campaign, lo, hi, [tick + 1], for_ever=False)
     if place is None:
         return False
@@ -93,10 +95,7 @@ def _straddles(cell: Cell, cuts: Iterable[int]) -> bool:
 
 
 def _pending(campaign: Campaign, lo: int, hi: int) -> list[Cell]:
-    if lo // DAY not in campaign.pending:
-        return []
-    day = campaign.open_day(campaign.pending, lo // DAY)
-    return [day[start] for start in sorted(day) if lo <= start < hi]
+    return [campaign.pending.value(cell) for cell in campaign.pending.within(lo, hi)]
 
 
 def _counted(campaign: Campaign, lo: int) -> Cell | None:
@@ -211,12 +210,12 @@ def _same(one: Sums, other: Sums) -> bool:
 def _put(campaign: Campaign, lo: int, place: Place) -> None:
     """Put the pieces in place of the cells."""
     number = lo // DAY
+    pending = campaign.pending
     for cell, pieces in place.pending:
-        day = campaign.open_day(campaign.pending, number)
-        del day[cell.lo]
-        day.update((piece.lo, piece) for piece in pieces)
-        campaign.cells += len(pieces) - 1
-        campaign.changed_pending.add(number)
+        pending.drop(pending.day(number)[cell.lo])
+        for piece in pieces:
+            pending.put(piece)
+        campaign.mark(PENDING, number)
     campaign.cell = NOWHERE
     if place.counted is not None:
         campaign.recent.pop(lo, None)
@@ -224,4 +223,4 @@ def _put(campaign: Campaign, lo: int, place: Place) -> None:
         day.pop(lo, None)
         day.update((piece.lo, piece) for piece in place.counted)
         campaign.keep_day(number, day)
-        campaign.changed = True
+        campaign.mark(CAMPAIGN)

@@ -99,7 +99,7 @@ def _judge(book: Book, campaign_id: str, tick: int, position: dict[str, Any] | N
         return []
     book.use(campaign)
     for cell in campaign.straddling(tick):
-        cut_at_tick(book, campaign, cell, tick)
+        cut_at_tick(book, campaign, cell.lo, tick)
     events, state = take_tick(
         campaign.history,
         campaign.state,
@@ -117,6 +117,6 @@ def _judge(book: Book, campaign_id: str, tick: int, position: dict[str, Any] | N
 
 def _is_at_rest(campaign: Campaign) -> bool:
     """Whether a tick finds nothing to tell: the plan has ended, all was told, and nothing came."""
-    if campaign.cells or campaign.waiting or campaign.cases or campaign.waiting_cases or campaign.history is None:
+    if campaign.cells or campaign.cases or campaign.waiting_cases or campaign.history is None:
         return False
     return campaign.history.ended and campaign.state == PacingState()

@@ -5,6 +5,7 @@ Random lives of a ledger against a naive one: all kinds of updates, plans, ticks
 from __future__ import annotations
 
 from typing import Any
+from unittest import mock
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from schemas.fields import format_time
 from tests.pure.ledger.naive import NaiveCampaign, minus
 from tests.pure.ledger.world import MINUTE, START, TICK, Told, World, listening, plan
+from worker.ledger import fold
 
 Json = dict[str, Any]
 
@@ -99,10 +101,15 @@ class Life(RuleBasedStateMachine):
         self.world = World()
         self.cut = 0
 
-    @initialize(told=st.booleans())
-    def begin(self, told: bool) -> None:
+    @initialize(told=st.booleans(), columns_from=st.sampled_from([1, 1000]))
+    def begin(self, told: bool, columns_from: int) -> None:
+        self.columns = mock.patch.object(fold, "COLUMNS_FROM", columns_from)
+        self.columns.start()
         if told:
             self.world.ledger.expect_tick(START + TICK)
+
+    def teardown(self) -> None:
+        self.columns.stop()
 
     @rule(batch=st.lists(updates, min_size=1, max_size=6))
     def spend(self, batch: list[Json]) -> None:

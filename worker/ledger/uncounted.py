@@ -1,0 +1,166 @@
+"""
+What a campaign has that no tick has counted: open cells by UTC day, their figures in the sheet.
+
+A day nobody folds into is packed to bytes, just as its record is written: a campaign without a plan is never counted,
+and may wait for years.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from worker.ledger.cells import ATTRIBUTION, COUNT, DAY, NEVER, UPDATES, Cell, Key
+from worker.ledger.packing import decode, encode, pack_cells, unpack_cell
+from worker.ledger.sheet import ATTRIBUTION as NUMBER
+from worker.ledger.sheet import LATEST, Sheet
+from worker.ledger.sheet import UPDATES as COUNTED
+from worker.pacing import Attribution
+
+
+class OpenCell:
+    """A cell that updates fold into: the row of the sheet for each attribution and stated currency."""
+
+    __slots__ = ("held", "hi", "lo")
+
+    def __init__(self, lo: int, hi: int) -> None:
+        self.lo = lo
+        self.hi = hi
+        self.held: dict[Key, int] = {}
+
+
+NOWHERE: Final = OpenCell(0, 0)
+"""A cell that no instant falls into."""
+
+OpenDay = dict[int, OpenCell]
+"""The open cells of a UTC day by their start."""
+
+
+class PackedDay(NamedTuple):
+    """A day's cells as bytes: their number, their spend and the cells."""
+
+    cells: int
+    spend: int
+    data: bytes
+
+
+class Uncounted:
+    """The open cells of one campaign; *row* is its number, *names* its attributions by theirs."""
+
+    __slots__ = ("cells", "days", "names", "row", "sheet")
+
+    def __init__(self, sheet: Sheet, row: int, names: list[Attribution]) -> None:
+        self.sheet = sheet
+        self.row = row
+        self.names = names
+        self.days: dict[int, OpenDay | PackedDay] = {}
+        self.cells = 0
+        """How many there are."""
+
+    def day(self, number: int) -> OpenDay:
+        """The cells of a day, unpacked."""
+        day = self.days.get(number)
+        if day is None:
+            day = self.days[number] = {}
+        elif isinstance(day, PackedDay):
+            opened: OpenDay = {}
+            self.days[number] = opened
+            self.cells -= day.cells
+            for packed in decode(day.data):
+                self.put(unpack_cell(number, packed, self.names))
+            return opened
+        return day
+
+    def open(self, lo: int, hi: int) -> OpenCell:
+        """The cell that begins at *lo*, a new one if there is none; it ends at *hi*."""
+        day = self.day(lo // DAY)
+        cell = day.get(lo)
+        if cell is None:
+            cell = day[lo] = OpenCell(lo, hi)
+            self.cells += 1
+        elif cell.hi != hi:
+            cell.hi = hi
+            for row in cell.held.values():
+                self.sheet.narrow(row, hi)
+        return cell
+
+    def hold(self, cell: OpenCell, key: Key, number: int) -> int:
+        """The row for an attribution, with its *number*, in a cell."""
+        row = cell.held.get(key)
+        if row is None:
+            row = cell.held[key] = self.sheet.open(cell.lo, cell.hi, number, self.row)
+        return row
+
+    def put(self, cell: Cell) -> None:
+        """Add a cell's figures to what is here."""
+        opened = self.open(cell.lo, cell.hi)
+        for key, held in cell.held.items():
+            row = self.hold(opened, key, held[ATTRIBUTION])
+            self.sheet.add(row, held[:COUNT], cell.latest, held[UPDATES])
+
+    def value(self, cell: OpenCell) -> Cell:
+        """A copy of what a cell holds."""
+        sheet = self.sheet
+        copy = Cell(cell.lo, cell.hi, self.latest(cell))
+        for key, row in cell.held.items():
+            copy.held[key] = [*sheet.figures(row), sheet.get(row, NUMBER), sheet.get(row, COUNTED)]
+        return copy
+
+    def latest(self, cell: OpenCell) -> int:
+        """The latest event time in a cell."""
+        return max((self.sheet.get(row, LATEST) for row in cell.held.values()), default=NEVER)
+
+    def take(self, cell: OpenCell) -> Cell:
+        """Take a cell away; what it held."""
+        value = self.value(cell)
+        self.drop(cell)
+        return value
+
+    def drop(self, cell: OpenCell) -> None:
+        """Take a cell away."""
+        for row in cell.held.values():
+            self.sheet.close(row)
+        number = cell.lo // DAY
+        day = self.day(number)
+        del day[cell.lo]
+        self.cells -= 1
+        if not day:
+            del self.days[number]
+
+    def within(self, lo: int, hi: int) -> list[OpenCell]:
+        """The cells that begin in [lo, hi), in order of time."""
+        first, last = lo // DAY, (hi - 1) // DAY
+        numbers = sorted(number for number in self.days if first <= number <= last)
+        return [cell for number in numbers for start, cell in sorted(self.day(number).items()) if lo <= start < hi]
+
+    def all(self) -> Iterator[OpenCell]:
+        """Every cell."""
+        for number in list(self.days):
+            yield from list(self.day(number).values())
+
+    def spend(self) -> int:
+        """The spend in all cells."""
+        spend, total = self.sheet.spend, 0
+        for day in self.days.values():
+            if isinstance(day, PackedDay):
+                total += day.spend
+            else:
+                total += sum(spend(row) for cell in day.values() for row in cell.held.values())
+        return total
+
+    def data(self, number: int) -> bytes | None:
+        """A day's cells as its record has them; None if there are none."""
+        day = self.days.get(number)
+        if isinstance(day, PackedDay):
+            return day.data
+        return encode(pack_cells(map(self.value, day.values()))) if day else None
+
+    def pack(self, number: int) -> None:
+        """Keep a day as bytes."""
+        day, data = self.days[number], self.data(number)
+        if isinstance(day, PackedDay) or data is None:
+            return
+        rows = [row for cell in day.values() for row in cell.held.values()]
+        self.days[number] = PackedDay(len(day), sum(map(self.sheet.spend, rows)), data)
+        for row in rows:
+            self.sheet.close(row)
