@@ -102,8 +102,7 @@ def newly_counted(plan: Plan, new: Sequence[tuple[int, Totals]], tally: Tally) -
         if any(spent.values()):
             yield _outside_flight(plan, scope, scope_id, flight, sum(spent.values()))
     for channel, figures in _unplanned(plan, new, tally).items():
-        if any(figures):
-            yield _unplanned_channel(plan, channel, figures)
+        yield _unplanned_channel(plan, channel, figures)
 
 
 def _flights(plan: Plan) -> Iterator[tuple[str, str, Flight]]:
@@ -133,7 +132,7 @@ def _outside_flight(plan: Plan, scope: str, scope_id: str, flight: Flight, spent
 
 
 def _unplanned(plan: Plan, new: Sequence[tuple[int, Totals]], tally: Tally) -> dict[str, Figures]:
-    """The new figures by channel that the plan does not list; none where it lists none at all."""
+    """The new figures, other than 0, by channel that the plan does not list; none where it lists none at all."""
     planned = {channel.channel for channel in plan.channels}
     found: dict[str, Figures] = {}
     if planned and not tally.channels.keys() <= planned:
@@ -141,7 +140,7 @@ def _unplanned(plan: Plan, new: Sequence[tuple[int, Totals]], tally: Tally) -> d
             for channel, figures in Tally(plan, totals).channels.items():
                 if channel not in planned:
                     found[channel] = list(map(add, found.get(channel, NO_FIGURES), figures))
-    return found
+    return {channel: figures for channel, figures in found.items() if any(figures)}
 
 
 def _unplanned_channel(plan: Plan, channel: str, figures: Figures) -> Signal:
