@@ -109,7 +109,7 @@ def test_within_a_minute_every_campaign_has_a_snapshot_at_every_tick(minute: Mon
         ("audio-launch", 24, 40),
         ("flash-sale", 10, 50),
         ("regional-display", 28, 48),
-        ("social-always-on", 0, 28),
+        ("social-always-on", 0, 18),
         ("native-content", 16, 36),
         ("search-brand", 20, 32),
     ],

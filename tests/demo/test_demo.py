@@ -20,6 +20,7 @@ from tempfile import TemporaryDirectory
 import psutil
 import pytest
 
+from worker.demo import run
 from worker.demo.cast import CAST
 from worker.demo.show import ONCE_SECONDS
 
@@ -148,3 +149,20 @@ def test_it_ends_in_order_when_it_is_told_to(start: Callable[..., Demo], number:
     assert demo.exit_code(ENDED_WITHIN_SECONDS) == 0, demo.printed()
     assert "Traceback" not in demo.printed()
     assert demo.left_behind() == []
+
+
+def test_a_bounded_demo_that_is_stopped_has_not_seen_everything(start: Callable[..., Demo]) -> None:
+    demo = start("--once")
+    demo.wait_until(lambda: "the worker starts" in demo.printed(), STARTED_WITHIN_SECONDS)
+    demo.send(signal.SIGTERM)
+    assert demo.exit_code(ENDED_WITHIN_SECONDS) == 1, demo.printed()
+    assert "stopped before everything was seen" in demo.printed()
+    assert demo.left_behind() == []
+
+
+def test_a_part_that_is_not_installed_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("worker.demo.find_spec", lambda _: None)
+    assert run(once=True) == 2
+    assert "pip install 'pacing-worker[demo]'" in capsys.readouterr().err

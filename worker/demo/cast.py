@@ -284,7 +284,7 @@ CREDITED = Story(
     ),
     incidents=(
         Incident(
-            11.3,
+            10.8,
             "450.00 of invalid traffic is credited",
             {"event_id": "credit-0001", "kind": "credit", "channel": "SOCIAL", "spend": "-450.00"},
             dated=6,

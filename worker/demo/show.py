@@ -47,6 +47,8 @@ async def _months(stage: Stage) -> int:
     """Months until one ends for good; its exit code."""
     for number in count(1):
         end = End.STOPPED if stage.stop.is_set() else await play_month(stage, number)
+        if end is End.STOPPED and stage.deadline is not None:
+            return _failed("stopped before everything was seen")
         if end in EXIT_CODES:
             return EXIT_CODES[end]
         _say(AGAIN[end])
