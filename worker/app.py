@@ -262,6 +262,7 @@ def run(settings: Settings, **seams: Any) -> int:
 async def serve(worker: Worker) -> int:
     """Start everything, wait for the end, stop everything."""
     worker.watchdog.start()
+    worker.ownership.consumer = worker.app.consumer
     stop = stop_signal()
     async with watched(worker):
         starting = asyncio.create_task(or_leave(Exit.DEFECT, "the worker could not start", start(worker)))
@@ -278,7 +279,6 @@ async def serve(worker: Worker) -> int:
 
 async def start(worker: Worker) -> None:
     """Start the app, then look at its lag for ever."""
-    worker.ownership.consumer = worker.app.consumer
     await worker.app.start()
     await worker.lag_watch.run()
 
