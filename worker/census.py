@@ -122,9 +122,11 @@ class Census:
 def state_of(campaign: Counted, tick: int) -> str:
     """What a campaign is doing as of *tick*: one of `worker.metrics.CAMPAIGN_STATES`."""
     history = campaign.history
-    version = history.in_force(tick) if history is not None else None
-    if history is None or version is None:
+    if history is None:
         return "unplanned"
+    version = history.in_force(tick)
+    if version is None:
+        return "scheduled"
     if history.ended or tick >= version.plan.flight.end:
         return "closed"
     if version.plan.status != "active":

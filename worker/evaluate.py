@@ -20,7 +20,7 @@ from schemas.fields import parse_time
 from worker.events import encode_body
 from worker.files import STDIN, Chunk, UnreadableError, open_file, read_chunks
 from worker.intake import Unreadable, plan_of
-from worker.ledger import CampaignView, Ledger, LedgerLimits, RecordBatch, Refused
+from worker.ledger import Ledger, LedgerLimits, RecordBatch, Refused
 from worker.progress_bar import watch
 
 BAD_INPUT: Final = 2
@@ -121,25 +121,14 @@ def _fold_plans(ledger: Ledger, name: str, tick: int, faults: Faults) -> list[st
             faults.tell_each(name, refused, _faults_of_plan)
     if not faults.found and not ledger.campaigns:
         faults.tell(Fault(name, 1, "", "there is no plan in the file"))
-    return [view.campaign_id for view in ledger.campaigns.values() if _is_paced(view, tick)]
+    views = ledger.campaigns.values()
+    return [view.campaign_id for view in views if view.history is not None and view.history.in_force(tick)]
 
 
 def _faults_of_plan(value: bytes | None) -> tuple[wire.Fault, ...]:
     """Every fault of a plan: of its form, or if that is good of its meaning."""
     plan = plan_of(value)
     return plan.faults if isinstance(plan, Unreadable) else ()
-
-
-def _is_paced(campaign: CampaignView, tick: int) -> bool:
-    """
-    Whether some version of a campaign's plan counts at *tick*; its spend is kept in any case.
-
-    A version that does not say from when it counts is a plan at any time: before its flight nothing is expected yet.
-    """
-    if campaign.history is None:
-        return False
-    begins = (version.plan.effective_at for version in campaign.history.versions)
-    return any(begin is None or begin <= tick for begin in begins)
 
 
 # --- spend -----------------------------------------------------------------------------------------------------------

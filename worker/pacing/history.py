@@ -66,8 +66,16 @@ class PlanHistory:
         return max(self.versions, key=lambda version: version.version).plan if self.versions else None
 
     def in_force(self, as_of: int) -> PlanVersion | None:
-        """The version in force at *as_of*; None only while there is none at all."""
-        return self.versions[self._at(as_of)] if self.versions else None
+        """
+        The version in force at *as_of*; None while there is none yet.
+
+        The first version counts from ever, since before its flight nothing is expected, unless it says from when.
+        """
+        if not self.versions:
+            return None
+        version = self.versions[self._at(as_of)]
+        counts = self.ended or (version.plan.effective_at or as_of) <= as_of
+        return version if counts else None
 
     def _at(self, as_of: int) -> int:
         at = len(self.versions) - 1

@@ -80,6 +80,16 @@ def test_the_first_version_counts_from_ever() -> None:
     assert number_at(made, -10) == 1
 
 
+def test_a_first_version_that_says_from_when_it_counts_is_not_in_force_before() -> None:
+    made = history((plan(effective_at=50), 50))
+    assert made.in_force(49) is None
+    assert number_at(made, 50) == 1
+
+
+def test_a_plan_taken_back_before_it_counted_can_still_end() -> None:
+    assert number_at(history((plan(effective_at=50), 50)).as_ended(), 49) == 1
+
+
 def test_a_version_is_in_force_from_the_instant_it_counts() -> None:
     made = history((plan(), 0), (plan(2000), 50))
     assert [number_at(made, at) for at in (49, 50, 51)] == [1, 2, 2]
