@@ -464,14 +464,16 @@ class Taking:
         self.over = at >= self.campaign.end
 
     def events(self) -> Iterator[Told]:
-        oracle, status = self.oracle, self.version.get("status", "active")
+        oracle, is_over = self.oracle, self.version.get("status", "active") in ("completed", "canceled")
         if oracle.ended:
             yield from self.end_everything(self.totals, self.at, "plan_ended", clear=True)
             oracle.lives, oracle.alerts, oracle.proposals, oracle.closed = {}, set(), {}, None
-        elif self.first or (not self.over and status in ("active", "paused")):
+        elif self.first or not (self.over or is_over):
             yield from self.running()
-        elif status in ("completed", "canceled"):
+        elif is_over and (oracle.closed or self.complete):
             yield from self.completed()
+        elif is_over:
+            yield from self.running()
         elif oracle.closed is None or oracle.closed[0] != self.campaign.end:
             yield from self.closing(self.campaign.end, self.accepted.by(self.campaign.end, inclusive=False))
         else:

@@ -15,6 +15,8 @@ Where the contract is silent:
 
 - a tick that is not complete changes no deviation, proposal or lasting signal; a closing that was not complete is
   told as that, and what is open resolves at the next complete tick;
+- the one closing snapshot of a plan that is completed or canceled waits for a tick that is complete, since no
+  revision could set it right;
 - spend known at the closing but dated in [end, T] shows in a revision at the next tick;
 - a deviation's scope that the plan drops resolves with `plan_ended`, a deal whose own flight is over with
   `flight_ended`; after it none opens;
@@ -105,7 +107,7 @@ def take_tick(
     if first:
         return _first(tick)
     if version.plan.status in {"completed", "canceled"}:
-        return _closed(tick, state.closing, "plan_ended") if state.closing else _close_by_plan(tick)
+        return _canceled(tick, state.closing)
     return _over(tick, state.closing) if tick.is_over else _running(tick)
 
 
@@ -156,6 +158,13 @@ def _running(tick: Tick) -> Told:
     snapshot = tick.teller.snapshot(snapshot_id, scopes, taken)
     after = _state(tick.state, deviations, alerts, proposals, None)
     return [snapshot, *told, *recommended, *signals], after
+
+
+def _canceled(tick: Tick, closing: Closing | None) -> Told:
+    """The plan is completed or canceled: closed already, or to be closed once, from all of the input."""
+    if closing:
+        return _closed(tick, closing, "plan_ended")
+    return _close_by_plan(tick) if tick.complete else _running(tick)
 
 
 def _over(tick: Tick, closing: Closing | None) -> Told:

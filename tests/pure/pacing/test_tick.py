@@ -472,14 +472,27 @@ def test_a_closing_that_is_not_complete_leaves_what_is_open_for_the_next_tick_th
     assert campaign.kinds(day(34)) == []
 
 
-def test_a_plan_over_on_such_a_tick_resolves_at_the_next_as_of_its_closing() -> None:
+def test_a_plan_that_is_over_is_closed_at_the_first_tick_that_is_complete() -> None:
     campaign = Campaign()
     campaign.take(day(11), spent(500))
     campaign.change(day(11), status="canceled")
-    assert campaign.kinds(day(12), complete=False) == ["snapshot_taken"]
-    events = campaign.take(day(21))
+    for number in (12, 31):
+        events = campaign.take(day(number), complete=False)
+        assert [event.kind for event in events] == ["snapshot_taken"]
+        assert not events[0].body["final"]
+    events = campaign.take(day(32), spent(100, day(12)))
+    assert [in_short(event) for event in events] == ["snapshot_taken", "c-1 resolved plan_ended"]
+    assert (events[0].body["final"], events[0].body["total_spend"]) == (True, "600.00")
+
+
+def test_a_plan_over_after_a_closing_that_was_not_complete_resolves_as_of_that_closing() -> None:
+    campaign = Campaign(flight_end="2026-04-11")
+    campaign.take(day(11), spent(500))
+    campaign.take(day(12), complete=False)
+    campaign.change(day(12), status="canceled", flight_end="2026-04-30")
+    events = campaign.take(day(13))
     assert [in_short(event) for event in events] == ["c-1 resolved plan_ended"]
-    assert events[0].body["expected_spend"] == "1100.00"
+    assert events[0].body["expected_spend"] == "3000.00"
 
 
 def test_a_closing_clears_signals_unless_it_is_not_complete() -> None:
