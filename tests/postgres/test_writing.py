@@ -9,6 +9,7 @@ import random
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -19,9 +20,10 @@ from tests.postgres.events import MINUTE, NOON, Body, deviation, encoded, one_of
 from tests.pure.sink.test_reading import FakeRecord
 from worker.sink.database import transaction
 from worker.sink.positions import Gap, Log, Place, positions_of, step_over
-from worker.sink.reading import Record
+from worker.sink.reading import KINDS, Record
 from worker.sink.writing import FencedError, Move, Written, move, read_batch, write_batch
 
+EXAMPLES = Path(__file__).parents[2] / "schemas" / "examples"
 TOPIC = "pacing.snapshot_taken"
 PLACE = Place(TOPIC, 3)
 
@@ -92,6 +94,13 @@ async def test_every_field_of_an_event_has_a_column_that_gives_it_back_exactly(
     assert found == {name: as_stored(name, body.get(name), types[name]) for name in types}
     # timestamp is occurred_at again; an event's own id is its snapshot_id or recommendation_id.
     assert body.keys() - types.keys() <= {"event_id", "event_type", "timestamp"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_the_published_example_of_every_event_is_written(connection: Any, kind: str) -> None:
+    written = await write(connection, {kind: [(EXAMPLES / f"{kind}.json").read_bytes()]})
+    assert written.refused == []
+    assert sum(written.new.values()) == 1
 
 
 @pytest.mark.parametrize("money", ["0.000000001", "-999999999999.999999999", "0.00", "1", "1.10"])
