@@ -13,6 +13,7 @@ of nothing; what is dropped draws nothing down. Grace and `min_expected` hold ba
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import lcm
 from typing import NamedTuple
 
 from schemas.fields import NANOS
@@ -91,7 +92,5 @@ def _cap(plan: Plan) -> int:
 
 def _largest_first(gaps: list[_Gap]) -> list[_Gap]:
     """By what is left, largest first, then by name; brought to one denominator to be compared exactly."""
-    common = 1
-    for gap in gaps:
-        common *= gap.den
+    common = lcm(*(gap.den for gap in gaps))
     return sorted(gaps, key=lambda gap: (-gap.left * (common // gap.den), gap.standing.scope_id))
