@@ -33,6 +33,7 @@ from worker.events import EventWriter
 from worker.exits import WATCH_SECONDS, Exit, Watchdog, leave, or_leave
 from worker.lag import LagWatch
 from worker.ledger import Ledger, LedgerLimits
+from worker.ledger.identity import BUCKETS
 from worker.logs import configure as configure_logs
 from worker.metrics import Metrics
 from worker.ownership import Ownership
@@ -111,13 +112,15 @@ class Parts:
     def partition(self, number: int) -> Partition:
         """Its ledger, empty."""
         plans, spend = input_topics(self._settings)
+        limits = ledger_limits(self._settings)
         return Partition(
-            Ledger(number, self._settings.partitions, ledger_limits(self._settings)),
+            Ledger(number, self._settings.partitions, limits),
             Outbox(number, self._writer),
             plans=plans,
             spend=spend,
             metrics=self.metrics,
             most_unsaved=self._settings.checkpoint_records,
+            width_ms=max(1, limits.horizon_ms // BUCKETS),
         )
 
     def saver(self, partition: Partition, checkpoints: Checkpoints) -> Saver:

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING
 from worker.checkpoint import Cut, Written
 from worker.events import Origin, dead_letter_headers
 from worker.exits import Exit, leave
+from worker.joining import joined
 from worker.topics import dead_letter_topic
 from worker.waiting import wait_at_most
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from prometheus_client import Gauge
 
@@ -106,11 +107,20 @@ class Partition:
     """
     One partition that this worker owns.
 
-    *plans* and *spend* are the input topics; the ledger stands at ``ledger.positions[topic]`` in each.
+    *plans* and *spend* are the input topics; the ledger stands at ``ledger.positions[topic]`` in each. So many
+    *most_unsaved* updates make a checkpoint early. Within *width_ms* of record time the ledger forgets nothing.
     """
 
     def __init__(
-        self, ledger: Ledger, outbox: Outbox, *, plans: str, spend: str, metrics: Metrics, most_unsaved: int
+        self,
+        ledger: Ledger,
+        outbox: Outbox,
+        *,
+        plans: str,
+        spend: str,
+        metrics: Metrics,
+        most_unsaved: int,
+        width_ms: int,
     ) -> None:
         self.number = ledger.partition
         self.ledger = ledger
@@ -120,6 +130,7 @@ class Partition:
         self.checkpoint_wanted = asyncio.Event()
         self._unsaved = 0
         self._most_unsaved = most_unsaved
+        self._width_ms = width_ms
         self._plans = plans
         self._spend = spend
         self._counts = {topic: InputCounts(metrics, topic, self.number) for topic in (plans, spend)}
@@ -149,7 +160,7 @@ class Partition:
         Others get their turn between two record batches, so the chain is looked at before each.
         """
         turn = time.perf_counter()
-        for fetched in take.batches:
+        for fetched in self._batches(take):
             if not self.accepts(take.topic):
                 return True
             if self.ledger.positions[take.topic] != fetched.start:
@@ -162,7 +173,6 @@ class Partition:
 
     def _fold_batch(self, topic: str, fetched: Fetched) -> None:
         if fetched.records is not None and fetched.records.values:
-            self._check_whole(fetched, fetched.records)
             counts = self._counts[topic]
             with counts.fold_seconds.time():
                 folded = self._folding(topic)(fetched.records)
@@ -178,14 +188,20 @@ class Partition:
     def _folding(self, topic: str) -> Callable[[RecordBatch], Folded]:
         return self.ledger.fold_plans if topic == self._plans else self.ledger.fold_spend
 
-    def _check_whole(self, fetched: Fetched, records: RecordBatch) -> None:
+    def _batches(self, take: Take) -> Iterable[Fetched]:
+        """What is folded at a time: a plan costs a hundred times as much as an update, so theirs are not joined."""
+        return joined(self._checked(take), self._width_ms) if take.topic == self._spend else take.batches
+
+    def _checked(self, take: Take) -> Iterator[Fetched]:
         """Spend is never compacted: a missing offset is a lost update, and no figure after it would be right."""
-        if records.topic == self._spend and records.offsets != range(fetched.start, fetched.end):
-            leave(
-                Exit.INPUT_LOST,
-                f"{records.topic}-{records.partition} lacks records between {fetched.start} and {fetched.end}:"
-                " is it compacted? Spend must be kept whole",
-            )
+        for fetched in take.batches:
+            if _has_hole(fetched):
+                leave(
+                    Exit.INPUT_LOST,
+                    f"{take.topic}-{take.partition} lacks records between {fetched.start} and {fetched.end}:"
+                    " is it compacted? Spend must be kept whole",
+                )
+            yield fetched
 
     def cut(self) -> Cut | None:
         """Everything since the last cut, taken in one go; None when there is nothing."""
@@ -209,6 +225,10 @@ class Partition:
                 return False
             await wait_at_most(self.moved, left)
         return True
+
+
+def _has_hole(fetched: Fetched) -> bool:
+    return fetched.records is not None and fetched.records.offsets != range(fetched.start, fetched.end)
 
 
 def by_partition(tps: Iterable[tuple[str, int]]) -> dict[str, set[int]]:

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 import pytest
 from prometheus_client import CollectorRegistry
 
-from tests.kafka.stage import plan
 from worker import partition as partition_module
 from worker.events import EventWriter
 from worker.exits import Exit
@@ -32,7 +31,15 @@ def partition() -> Partition:
     for topic in (PLANS, SPEND):
         ledger.advance(topic, 0)
     outbox = Outbox(0, EventWriter(output_topics(load_settings(env_file=None)), "/test"))
-    made = Partition(ledger, outbox, plans=PLANS, spend=SPEND, metrics=Metrics(CollectorRegistry()), most_unsaved=1_000)
+    made = Partition(
+        ledger,
+        outbox,
+        plans=PLANS,
+        spend=SPEND,
+        metrics=Metrics(CollectorRegistry()),
+        most_unsaved=1_000,
+        width_ms=60_000,
+    )
     made.is_open = True
     return made
 
@@ -58,7 +65,9 @@ def take(topic: str, *batches: Fetched) -> Take:
 
 
 def plans(start: int) -> Fetched:
-    batch = RecordBatch(PLANS, 0, range(start, start + 1), [b"c"], [plan("c")], 1_767_000_000_000, [1_767_000_000_000])
+    fields = {"campaign_id": "c", "account_id": "a", "currency": "USD", "total_budget": "100"}
+    body = json.dumps({**fields, "flight_start": "2025-12-01", "flight_end": "2026-01-31"}).encode()
+    batch = RecordBatch(PLANS, 0, range(start, start + 1), [b"c"], [body], 1_767_000_000_000, [1_767_000_000_000])
     return Fetched(start, start + 1, batch)
 
 
