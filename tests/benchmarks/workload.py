@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 CHANNELS = ("CTV", "DISPLAY", "AUDIO")
 REPEAT_SHARE = 0.05
 SEED = 20260101
+SPREAD = timedelta(minutes=10)
 
 
 def campaign_id(number: int) -> str:
@@ -39,18 +40,20 @@ def plan(number: int, start: datetime) -> bytes:
 
 def updates(count: int, campaigns: int, until: datetime) -> Iterator[tuple[str, bytes]]:
     """
-    *count* updates as (campaign id, message value), spread evenly over the campaigns and the hour before *until*.
+    *count* updates as (campaign id, message value), spread evenly over the campaigns and ten minutes.
+
+    Each channel is bought through one deal, so a campaign has three attributions.
 
     One in twenty repeats, to the byte, one of the ten thousand before it.
     """
     dice = random.Random(SEED)
     recent: list[tuple[str, bytes]] = []
-    start = until - timedelta(hours=1)
+    start = until - SPREAD
     for number in range(count):
         if recent and dice.random() < REPEAT_SHARE:
             yield dice.choice(recent)
             continue
-        made = _update(number, dice, campaigns, start + timedelta(hours=1) * (number / count))
+        made = _update(number, dice, campaigns, start + SPREAD * (number / count))
         if len(recent) < 10_000:
             recent.append(made)
         else:
@@ -63,7 +66,7 @@ def _update(number: int, dice: random.Random, campaigns: int, at: datetime) -> t
     impressions = dice.randrange(1, 5_000)
     body = (
         f'{{"event_id":"evt-{number:012d}","source":"adserver-{number % 3}","campaign_id":"{chosen}",'
-        f'"channel":"{CHANNELS[number % 3]}","deal_id":"deal-{number % 7}","line_item_id":"line-{number % 11}",'
+        f'"channel":"{CHANNELS[number % 3]}","deal_id":"deal-{number % 3}","line_item_id":"line-{number % 11}",'
         f'"event_time":"{stamp(at)}","kind":"increment","spend":"{impressions * 2370 // 1000}.{impressions:06d}",'
         f'"currency":"USD","impressions":{impressions},"clicks":{impressions // 97},"conversions":{impressions // 997},'
         f'"bids":{impressions * 9},"wins":{impressions + 3},"requests":{impressions * 11}}}'
