@@ -3,12 +3,21 @@ The pacing core: what a campaign's plan expects, what was spent, what is off, wh
 
 Pure and exact: integers inside, one rounding at the end, no clock, no network, no log. Read in this order:
 
-    figures      what the ledger hands in
-    plan         a plan that holds        reading   how a message becomes one, or every fault is named
-    history      its versions             expected  the spend it expects by an instant
-    deviation    thresholds, the life of a deviation
-    reallocation signals                  the other things worth telling
-    snapshot     the figures of a tick    tick      one campaign's tick, all of it
+    figures       what the ledger hands in
+    plan          a plan that holds; reading makes one of a message, or names every fault
+    expected      what is to be spent by an instant, after every change of the plan
+    history       a plan's versions: which is in force, what they bend
+    standing      where the campaign, its channels and deals stand: spent, expected, the gap
+    deviation     thresholds, and the life of what is told about a gap
+    reallocation  money proposed to move
+    signals       what else is worth telling
+    state         what is remembered from tick to tick
+    snapshot      the figures of a tick; telling makes them and all else events (amounts prints, identity names)
+    tick          one campaign's tick, all of it
+
+    message ─▶ reading ─▶ history ─┐
+    ledger ─▶ Counted ─────────────┼─▶ take_tick ─▶ events, state
+    the last tick ─▶ PacingState ──┘
 """
 
 from __future__ import annotations

@@ -53,7 +53,9 @@ def planned(budget: int, flight: Flight, as_of: int) -> Ratio:
     >>> planned(1000, Flight(0, 90), 45)
     (45000, 90)
     """
-    return budget * elapsed(flight, as_of), flight.end - flight.start
+    # elapsed(), written out: every scope of every tick passes here.
+    start, end = flight.start, flight.end
+    return budget * (0 if as_of <= start else min(as_of, end) - start), end - start
 
 
 class Bend(NamedTuple):
@@ -104,7 +106,8 @@ class Course:
         piece = len(self.bends) - 1
         while piece and as_of < self.bends[piece].since:
             piece -= 1
-        return _from_anchor(self._anchor(piece, spent_by), self.bends[piece], as_of)
+        anchor = self._anchors[piece] or self._anchor(piece, spent_by)
+        return _from_anchor(anchor, self.bends[piece], as_of)
 
     def _anchor(self, piece: int, spent_by: SpentBy) -> Ratio:
         """What had to be spent by the start of the piece: known, or asked for and carried forward."""

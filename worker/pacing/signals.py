@@ -98,7 +98,7 @@ def newly_counted(plan: Plan, new: Sequence[tuple[int, Totals]], tally: Tally) -
     """
     for scope, scope_id, flight in _flights(plan):
         outside = [totals for start, totals in new if not flight.start <= start < flight.end]
-        spent = _spend(outside, scope_id if scope == "deal" else None)
+        spent = _spend(outside, scope_id if scope == "deal" else None) if outside else {}
         if any(spent.values()):
             yield _outside_flight(plan, scope, scope_id, flight, sum(spent.values()))
     for channel, figures in _unplanned(plan, new, tally).items():

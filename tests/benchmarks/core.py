@@ -1,0 +1,111 @@
+"""
+What one campaign's tick costs in the core alone: `python -m tests.benchmarks.core`.
+
+A campaign with three channels, spending; on plan (only its snapshot is told), with two deviations and a proposal
+open, and bent twice by new budgets. The best of many short slices is told, beside a uuid5 of the same moment, since
+the machine may be shared.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from schemas.fields import NANOS, parse_time
+from schemas.wire import decode_plan
+from worker.pacing import Attribution, Counted, PacingState, Plan, PlanHistory, Totals, read_plan, take_tick
+
+CALLS = 50
+SLICES = 400
+
+PLAN: dict[str, Any] = {
+    "campaign_id": "summer-26",
+    "account_id": "acme",
+    "currency": "USD",
+    "total_budget": "150000.00",
+    "flight_start": "2026-07-01T00:00:00Z",
+    "flight_end": "2026-09-30T00:00:00Z",
+    "channels": [
+        {"channel": "CTV", "allocated_budget": "75000.00"},
+        {"channel": "DISPLAY", "allocated_budget": "45000.00"},
+        {"channel": "AUDIO", "allocated_budget": "30000.00"},
+    ],
+}
+TICK = parse_time("2026-08-15T00:00:00Z")
+MINUTE = 60 * NANOS
+
+
+def totals(**spend: str) -> Totals:
+    """Spend in units and a few other figures by channel."""
+    return {
+        Attribution(channel, None): [int(float(amount) * NANOS), 1_200_000, 900, 30, 0, 0, 2_500_000, 0]
+        for channel, amount in spend.items()
+    }
+
+
+def counted(spent: Totals, new: Totals) -> Counted:
+    """What the ledger hands over when updates came in two quarter-hours."""
+    return Counted(
+        totals=spent,
+        future_spend=0,
+        late_spend=0,
+        data_through=TICK - 5 * NANOS,
+        before=lambda _: {},
+        data_through_before=lambda _: None,
+        new=[(TICK - 15 * MINUTE, new), (TICK, new)],
+        cases={},
+    )
+
+
+def history(*budgets: str) -> PlanHistory:
+    """The plan, and a version of it a day for each other budget."""
+    made = PlanHistory()
+    for number, budget in enumerate(budgets):
+        wire = decode_plan(json.dumps({**PLAN, "total_budget": budget}).encode())
+        plan = None if wire is None else read_plan(wire)
+        assert isinstance(plan, Plan)
+        made = made.with_version(plan, TICK - 86_400 * NANOS * (10 - number))
+    return made
+
+
+def best_micros(call: Callable[[], object]) -> float:
+    """Microseconds a call, in the best of many slices."""
+    best = float("inf")
+    for _ in range(SLICES):
+        began = time.perf_counter_ns()
+        for _ in range(CALLS):
+            call()
+        best = min(best, (time.perf_counter_ns() - began) / CALLS / 1000)
+    return best
+
+
+def tick_micros(made: PlanHistory, **spend: str) -> float:
+    """Microseconds of a tick at which nothing changes."""
+    counts = counted(totals(**spend), totals(**dict.fromkeys(spend, "1.23")))
+    _, state = take_tick(made, PacingState(), counts, as_of=TICK)
+    _, again = take_tick(made, state, counts, as_of=TICK + MINUTE)
+    assert again is state
+    return best_micros(lambda: take_tick(made, state, counts, as_of=TICK + MINUTE))
+
+
+def main() -> None:
+    """Print one line a case."""
+    gc.disable()
+    on_plan = {"CTV": "37000.55", "DISPLAY": "22000.10", "AUDIO": "14900.00"}
+    off_plan = {"CTV": "30000.55", "DISPLAY": "28000.10", "AUDIO": "14900.00"}
+    cases = {
+        "a uuid5, to compare": best_micros(lambda: uuid.uuid5(uuid.NAMESPACE_DNS, "pacing.snapshot_taken|summer-26")),
+        "a tick on plan": tick_micros(history("150000"), **on_plan),
+        "a tick with deviations and a proposal open": tick_micros(history("150000"), **off_plan),
+        "a tick of a plan bent twice": tick_micros(history("150000", "151000", "150000"), **on_plan),
+    }
+    for name, micros in cases.items():
+        print(f"{micros:7.1f} us  {name}")
+
+
+if __name__ == "__main__":
+    main()
