@@ -428,7 +428,11 @@ class Oracle:
 
     # -- one tick
     def tick(self, as_of: str, *, complete: bool = True, first: bool = False) -> list[Told]:
-        """What is told at the tick, in order."""
+        """What is told at the tick, in order; nothing before a first version that says from when it counts."""
+        begins = get(self.versions[0].raw, "effective_at", None)
+        in_time = any(version.since is not None and version.since <= instant(as_of) for version in self.versions)
+        if begins is not None and instant(begins) > instant(as_of) and not (in_time or self.ended):
+            return []
         taking = Taking(self, instant(as_of), complete=complete, first=first)
         told = list(taking.events())
         self.known, self.taken = len(self.updates), taking.at
@@ -992,7 +996,8 @@ def evaluate(plans: Iterable[Json], updates: Iterable[Json], as_of: str) -> dict
     for update in updates:
         if update["campaign_id"] in oracles:
             oracles[update["campaign_id"]].feed(update)
-    return {name: oracle.tick(as_of, first=True) for name, oracle in oracles.items()}
+    told = {name: oracle.tick(as_of, first=True) for name, oracle in oracles.items()}
+    return {name: events for name, events in told.items() if events}
 
 
 def read_lines(text: str) -> list[Json]:
