@@ -253,7 +253,7 @@ class Changelog:
         bucket, part, ids, bodies, rows, lengths, notes = fields_of(value)
         if first != memory.end:
             raise UnreadableLedgerError(f"ids {memory.end} to {first} are missing")
-        memory.append_columns(bucket, part, Columns(ids, bodies, rows, lengths, notes))
+        memory.append_segment(bucket, part, Columns(ids, bodies, rows, lengths, notes))
         self._segments.append(Segment(part, first, memory.end, memory.size(first, memory.end)))
 
     def _check_ids(self) -> None:

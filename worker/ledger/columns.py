@@ -13,27 +13,23 @@ a method; a loop costs 30 to 50 ns for each thing it does.
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Iterable, Sequence
-from functools import cache
-from itertools import compress
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
+import numpy as np
 from msgspec.structs import astuple
+from numpy.typing import NDArray
 
 from schemas.fields import CURRENCIES, parse_time
 from schemas.wire import SpendUpdate, nanos
+from worker.ledger.cells import COUNT
+from worker.ledger.kinds import PLAIN
+from worker.ledger.notes import COUNTS_END, IS_CREDIT, is_present
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Integers = NDArray[np.int64]
-    Mask = NDArray[np.bool_]
-
-INCREMENT: Final = 0
-CREDIT: Final = 1
-PLAIN: Final = {None: INCREMENT, "increment": INCREMENT, "credit": CREDIT}
-"""Kinds that count by themselves, as their notes say it."""
+Integers = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+Flags = NDArray[np.uint16]
 
 MOST: Final = 1 << 61
 """The figures of a batch add up to less than this."""
@@ -80,20 +76,10 @@ class Read(NamedTuple):
 
     columns: Columns
     at: Integers
-    kinds: list[int]
+    flags: Flags
+    """As `notes` has them."""
     figures: Integers
     """Eight rows, in the order of `FIGURES`."""
-    spend: Sequence[int]
-    value: Sequence[int | None]
-    """conversion_value, None where it is absent."""
-
-    def only(self, mask: Mask) -> Read:
-        """Those where *mask* says so."""
-        chosen = mask.tolist()
-        columns = Columns(*(tuple(compress(column, chosen)) for column in self.columns))
-        kinds, spend = (list(compress(column, chosen)) for column in (self.kinds, self.spend))
-        value = list(compress(self.value, chosen))
-        return Read(columns, self.at[mask], kinds, self.figures[:, mask], spend, value)
 
 
 def transpose(updates: Iterable[SpendUpdate]) -> Columns:
@@ -101,55 +87,80 @@ def transpose(updates: Iterable[SpendUpdate]) -> Columns:
     return Columns(*zip(*map(astuple, updates), strict=True))
 
 
-def read(updates: Sequence[SpendUpdate]) -> tuple[Read, Mask]:
-    """What the fields of *updates* come to, and which of the updates may be counted so."""
-    import numpy as np
-
-    columns = transpose(updates)
+def read(columns: Columns) -> tuple[Read, Mask]:
+    """What the fields come to, and which of the updates may be counted so."""
     at, fine = _times(columns.event_time)
-    kinds = [PLAIN.get(kind, -1) for kind in columns.kind]
-    spend, is_spend = _amounts(columns.spend)
-    value, is_value = _amounts(columns.conversion_value)
-    has_none = [value is None for value in columns.conversion_value]
-    figures = np.array([spend, *map(_filled, columns.counts()), value], np.int64)
-    kind = np.array(kinds)
-    fine &= is_spend & (is_value | np.array(has_none)) & _keeps_rules(kind, figures) & _is_small(figures)
-    fine &= _holds_all(columns)
-    values = [None if absent else amount for absent, amount in zip(has_none, value.tolist(), strict=True)]
-    return Read(columns, at, kinds, figures, spend.tolist(), values), fine
+    flags = _flags(columns.kind)
+    figures = np.zeros((COUNT, len(flags)), np.int64)
+    figures[0], is_spend = _amounts(columns.spend)
+    for place, column in enumerate(columns.counts(), 1):
+        figures[place] = _integers(column, flags, is_present(place))
+    figures[-1], is_value = _optional_amounts(columns.conversion_value, flags)
+    fine &= is_spend & is_value & _keeps_rules(flags, figures)
+    if None in columns.spend:
+        fine &= np.array([spend is not None for spend in columns.spend])
+    if not (set(columns.kind) <= PLAIN.keys() and set(columns.currency) <= _CURRENCIES and not any(columns.corrects)):
+        fine &= _are_as_they_should(columns)
+    return Read(columns, at, flags, figures), fine
 
 
-def _keeps_rules(kinds: Integers, figures: Integers) -> Mask:
-    """Whether an increment has no negative figure, a credit no positive spend; other kinds are not plain."""
-    increments: Mask = (kinds == INCREMENT) & (figures >= 0).all(axis=0)
-    credit: Mask = (kinds == CREDIT) & (figures[0] <= 0)
-    return increments | credit
+def _flags(kinds: Sequence[str | None]) -> Flags:
+    """The flags of notes with spend: whether it is a credit."""
+    flags = np.full(len(kinds), is_present(0), np.uint16)
+    if not set(kinds) <= {None, "increment"}:
+        flags[[kind == "credit" for kind in kinds]] |= IS_CREDIT
+    return flags
 
 
-def _is_small(figures: Integers) -> Mask:
-    import numpy as np
+def _optional_amounts(texts: Sequence[Any], flags: Flags) -> tuple[Integers | int, Mask | bool]:
+    """The nanos, and which of them are amounts or absent; what is present is flagged."""
+    if not any(texts) and set(texts) == {None}:
+        return 0, True
+    amounts, fine = _amounts(texts)
+    present = np.array([text is not None for text in texts])
+    flags |= present * np.uint16(is_present(COUNT - 1))
+    return amounts, fine | ~present
 
+
+def _keeps_rules(flags: Flags, figures: Integers) -> Mask:
+    """
+    Whether the figures keep the rules of their kind, and are of the usual size.
+
+    An increment has no negative figure, a credit no positive spend. Counts fit a narrow note, and the amounts of the
+    batch add up to what is far from overflowing.
+    """
     most = MOST // max(figures.shape[1], 1)
-    small: Mask = ((figures < most) & (figures > -most)).all(axis=0)
-    return np.asarray(small)
+    counts = figures[1:-1]
+    credit = flags & IS_CREDIT != 0
+    rules = np.where(credit, figures[0] <= 0, (figures[0] >= 0) & (figures[-1] >= 0))
+    usual = (counts.min(axis=0) >= 0) & (counts.max(axis=0) < min(COUNTS_END, most))
+    kept: Mask = rules & usual & (np.abs(figures[0]) < most) & (np.abs(figures[-1]) < most)
+    return kept
 
 
-def _holds_all(columns: Columns) -> Any:
-    """Whether the fields that are not read are as they should be; for all at once where that is so."""
-    import numpy as np
-
-    if set(columns.currency) <= _CURRENCIES and not any(columns.corrects):
-        return True
-    rows = zip(columns.currency, columns.corrects, strict=True)
-    return np.array([currency in _CURRENCIES and corrects is None for currency, corrects in rows])
+def _are_as_they_should(columns: Columns) -> Mask:
+    """Whether an update is of a plain kind, its currency is one, and it corrects nothing."""
+    rows = zip(columns.kind, columns.currency, columns.corrects, strict=True)
+    return np.array([k in PLAIN and currency in _CURRENCIES and corrects is None for k, currency, corrects in rows])
 
 
 _CURRENCIES: Final = frozenset((None, *CURRENCIES))
 
 
-def _filled(column: Sequence[int | None]) -> Sequence[int]:
-    """A column of counts, absent ones as 0."""
-    return [count or 0 for count in column] if None in column else column  # type: ignore[return-value]
+def _integers(column: Sequence[int | None], flags: Flags, flag: int) -> Integers:
+    """
+    A column of counts, absent ones as 0; what is present is flagged.
+
+    `struct` reads the integers of a tuple six times as fast as numpy does.
+    """
+    form = f"<{len(column)}q"
+    try:
+        packed = struct.pack(form, *column)
+        flags |= np.uint16(flag)
+    except struct.error:
+        packed = struct.pack(form, *[count or 0 for count in column])
+        flags[[count is not None for count in column]] |= np.uint16(flag)
+    return np.frombuffer(packed, np.int64)
 
 
 # -- instants ----------------------------------------------------------------------------------------------------------
@@ -157,8 +168,6 @@ def _filled(column: Sequence[int | None]) -> Sequence[int]:
 
 def _times(texts: Sequence[str]) -> tuple[Integers, Mask]:
     """The instants, and which of them are such."""
-    import numpy as np
-
     at = _alike_times(texts)
     if at is not None:
         return at, np.ones(len(texts), np.bool_)
@@ -167,8 +176,6 @@ def _times(texts: Sequence[str]) -> tuple[Integers, Mask]:
 
 def _alike_times(texts: Sequence[str]) -> Integers | None:
     """The instants of times in UTC, of one day, written alike; None if they are not."""
-    import numpy as np
-
     first = texts[0]
     lines = "".join(texts)
     if not lines.isascii() or set(map(len, texts)) != {len(first)} or not _TIME.fullmatch(first):
@@ -183,8 +190,6 @@ def _alike_times(texts: Sequence[str]) -> Integers | None:
 
 def _within_day(digits: Any, first: str) -> Integers | None:
     """The instants from the digits of the time of day; *first* names the day."""
-    import numpy as np
-
     decimals = digits.shape[1] - len(_CLOCK)
     greatest = [most for _, _, most in _CLOCK] + [9] * decimals
     if (digits > np.array(greatest, np.uint8)).any() or (digits[:, 0] * 10 + digits[:, 1] > 23).any():
@@ -198,15 +203,10 @@ def _within_day(digits: Any, first: str) -> Integers | None:
 
 
 def _amounts(texts: Sequence[Any]) -> tuple[Integers, Mask]:
-    """The nanos, and which of them are amounts; a column without any is 0."""
-    import numpy as np
-
+    """The nanos, and which of them are amounts; what is absent is 0."""
     kinds = set(map(type, texts))
-    if kinds == {type(None)}:
-        return np.zeros(len(texts), np.int64), np.zeros(len(texts), np.bool_)
-    if kinds == {str, type(None)}:
-        texts = [text or "0.0" for text in texts]
     if kinds <= {str, type(None)}:
+        texts = [text or "0.0" for text in texts] if None in texts else texts
         amounts = _alike_amounts(texts)
         if amounts is not None:
             return amounts, np.ones(len(texts), np.bool_)
@@ -215,36 +215,26 @@ def _amounts(texts: Sequence[Any]) -> tuple[Integers, Mask]:
 
 def _alike_amounts(texts: Sequence[str]) -> Integers | None:
     """The nanos of decimals with a point, of at most nine digits before it and nine after; None if one is not."""
-    import numpy as np
-
     line = ",".join(texts) + ","
-    plain = line.replace(".", "")
-    if not (line.isascii() and line.count(",") == len(texts) and plain.replace(",", "").replace("-", "").isdigit()):
-        return None
     letters = np.frombuffer(line.encode(), np.uint8)
     ends, points = np.flatnonzero(letters == ord(",")), np.flatnonzero(letters == ord("."))
-    if len(points) != len(ends):
+    if not _IN_AMOUNTS[letters].all() or not len(points) == len(ends) == len(texts):
         return None
     begins = np.concatenate(([0], ends[:-1] + 1))
     signs = letters[begins] == ord("-")
     whole, decimals = points - begins - signs, ends - points - 1
     if min(whole.min(), decimals.min()) < 1 or max(whole.max(), decimals.max()) > 9 or line.count("-") != signs.sum():
         return None
-    amounts: Integers = np.fromstring(plain[:-1], np.int64, sep=",") * _powers()[9 - decimals]
+    amounts: Integers = np.fromstring(line.replace(".", "")[:-1], np.int64, sep=",") * _POWERS[9 - decimals]
     return amounts
 
 
-@cache
-def _powers() -> Any:
-    import numpy as np
-
-    return np.array([10**power for power in range(10)], np.int64)
+_POWERS: Final = np.array([10**power for power in range(10)], np.int64)
+_IN_AMOUNTS: Final = np.isin(np.arange(256), list(b"0123456789.,-"))
 
 
 def _one_by_one(texts: Sequence[Any], parse: Any) -> tuple[Integers, Mask]:
     """What *parse* makes of each, and where it could."""
-    import numpy as np
-
     read = [_parsed(text, parse) for text in texts]
     fine = np.array([number is not None and abs(number) < MOST for number in read], np.bool_)
     return np.array([number if good else 0 for number, good in zip(read, fine, strict=True)], np.int64), fine

@@ -20,7 +20,7 @@ from worker.ledger.book import Book, Special, Waiting, Why, carried
 from worker.ledger.campaign import Campaign, Correction
 from worker.ledger.identity import SPECIAL, UNKNOWN
 from worker.ledger.kinds import CORRECTION
-from worker.ledger.packing import unpack_note
+from worker.ledger.notes import unpack_note
 from worker.ledger.records import UnreadableLedgerError
 from worker.pacing import Figures
 

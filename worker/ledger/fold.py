@@ -9,15 +9,14 @@ The fold: a batch of spend updates into the ledger, at a few microseconds each.
 What is accepted does not depend on the order within a stretch, but for repeats: of one id the lowest offset is dealt
 with first, and the others are compared with it after all else.
 
-Plain updates of a large stretch go through in columns (`columns` reads them, `lookup` finds their rows of the `sheet`);
-what columns do not take goes one by one, to the same effect.
+Here updates are folded one by one. Of a large stretch `bulk` does first what can be done a column at a time, to the
+same effect; what it leaves comes here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import compress
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
 
 from schemas import reasons
 from schemas.wire import Checked, SpendUpdate, check_update, decode_updates
@@ -26,27 +25,18 @@ from worker.ledger import corrections, reports
 from worker.ledger.batches import Folded, RecordBatch, Refused
 from worker.ledger.book import Book, Special, Waiting, Why, carried
 from worker.ledger.campaign import Campaign
-from worker.ledger.columns import PLAIN, Columns, Read, read
 from worker.ledger.identity import SPECIAL, UNKNOWN, Entries, hash64, id_hash
-from worker.ledger.lookup import names_of
-from worker.ledger.packing import encode, pack_note
-from worker.ledger.sheet import ATTRIBUTION, CAMPAIGN, HI, LO, NO_ROW, WIDTH
+from worker.ledger.kinds import CORRECTION_OF, CUMULATIVE, PLAIN
+from worker.ledger.notes import Note, pack_note
+from worker.ledger.packing import encode, pack_big
+from worker.ledger.sheet import ATTRIBUTION, CAMPAIGN, NO_ROW
 from worker.ledger.uncounted import NOWHERE, OpenCell
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Integers = NDArray[np.int64]
 
 STRETCH: Final = 8192
 """Updates folded at a time: enough to make a lookup's fixed cost small, few enough to hold them decoded."""
 
 COLUMNS_FROM: Final = 128
 """Updates from which on columns are faster; fewer are folded one by one."""
-
-_CUMULATIVE: Final = 2
-_CORRECTION: Final = 3
 
 _FULL: Final = "the ledger holds as many {} as it may"
 
@@ -71,12 +61,12 @@ class Stretch:
         self.offsets = batch.offsets[start:stop]
         self.keys = batch.keys[start:stop]
         self.values = batch.values[start:stop]
-        self.updates: list[SpendUpdate | None] = decode_updates(self.values)
-        self.hashes = [hash64(f"{u.campaign_id}\0{u.source}\0{u.event_id}".encode()) if u else 0 for u in self.updates]
         self.accepted = 0
         self.duplicates = 0
         self.refused: list[Refused] = []
         self.late: list[Refused] = []
+        self.hashes: dict[int, int] = {}
+        """Of the ids, by place."""
         # -- accepted, and not in the memory yet
         self.ids: list[int] = []
         self.rows: list[int] = []
@@ -89,49 +79,66 @@ class Stretch:
 
     def fold(self) -> None:
         """Fold it all."""
-        if not all(self.updates):
-            self._refuse_unreadable()
-        repeats = self._take_out_repeats()
+        updates = decode_updates(self.values)
+        # Almost always all are; then the list is the very same, and nothing has to be counted again.
+        readable: list[SpendUpdate] = updates if all(updates) else self._only_readable(updates)  # type: ignore[assignment]
+        accepted = self._fold_columns(readable) if len(readable) >= COLUMNS_FROM else self._fold_few(readable)
+        if self.book.wanted:
+            self.late += corrections.meet(self.book, accepted)
+
+    def _only_readable(self, updates: Sequence[SpendUpdate | None]) -> list[SpendUpdate]:
+        """The updates that could be read; the others are refused, and gone from the stretch."""
+        for place, update in enumerate(updates):
+            if update is None:
+                self._refuse_by_form(place)
+        kept = [place for place, update in enumerate(updates) if update is not None]
+        self.offsets = [self.offsets[place] for place in kept]
+        self.keys = [self.keys[place] for place in kept]
+        self.values = [self.values[place] for place in kept]
+        return [update for update in updates if update is not None]
+
+    def _fold_columns(self, updates: Sequence[SpendUpdate]) -> list[int]:
+        """Fold *updates* a column at a time, and one by one what is left; the ids this accepts."""
+        from worker.ledger import bulk
+
+        done = bulk.fold(self.book, updates, self.keys, self._row)
+        self.accepted += done.accepted
+        self.duplicates += done.duplicates
+        self.hashes = done.hashes
+        self.fresh = done.bodies
+        others = [(place, updates[place]) for place in done.others]
+        return [*done.accepted_ids, *self._fold_singly(others, done.known)]
+
+    def _fold_few(self, updates: Sequence[SpendUpdate]) -> list[int]:
+        """Fold *updates* one by one; the ids this accepts."""
+        hashes = [id_hash(u.campaign_id, u.source, u.event_id) for u in updates]
+        self.hashes = dict(enumerate(hashes))
+        return self._fold_singly(list(enumerate(updates)), self.book.memory.find(hashes))
+
+    def _fold_singly(self, placed: list[Placed], known: Mapping[int, int]) -> list[int]:
+        """Fold *placed* one by one, *known* being the ordinals of those that are remembered; the ids this accepts."""
+        if not placed:
+            return []
         plain: list[Placed] = []
         special: list[Placed] = []
-        for place, update in enumerate(self.updates):
-            if update is not None:
+        repeats: list[Repeat] = []
+        seen = set(self.fresh)
+        for place, update in placed:
+            hashed = self.hashes[place]
+            if place in known:
+                repeats.append(Repeat(place, update, self.book.memory.body(known[place])))
+            elif hashed in seen:
+                self.fresh.setdefault(hashed, UNKNOWN)
+                repeats.append(Repeat(place, update, None))
+            else:
                 (plain if update.kind in PLAIN else special).append((place, update))
+            seen.add(hashed)
         accepted = [*self._fold_plain(plain), *self._fold_specials(special)]
         for repeat in repeats:
             accepted += self._fold_repeat(repeat)
-        self.late += corrections.meet(self.book, accepted)
-
-    def _refuse_unreadable(self) -> None:
-        for place, update in enumerate(self.updates):
-            if update is None:
-                self._refuse_by_form(place)
+        return accepted
 
     # -- repeats
-
-    def _take_out_repeats(self) -> list[Repeat]:
-        """Take out of the updates those whose id is remembered, or stands earlier in the stretch."""
-        memory, updates = self.book.memory, self.updates
-        repeats = []
-        for place, ordinal in memory.find(self.hashes).items():
-            update = updates[place]
-            if update is not None:
-                repeats.append(Repeat(place, update, memory.body(ordinal)))
-                updates[place] = None
-        if len(set(self.hashes)) < len(self.hashes):
-            repeats += self._take_out_seconds()
-        return sorted(repeats, key=lambda repeat: repeat.place)
-
-    def _take_out_seconds(self) -> list[Repeat]:
-        seen: set[int] = set()
-        seconds = []
-        for place, (update, hashed) in enumerate(zip(self.updates, self.hashes, strict=True)):
-            if update is not None and hashed in seen:
-                seconds.append(Repeat(place, update, None))
-                self.updates[place] = None
-            seen.add(hashed)
-        self.fresh = {self.hashes[second.place]: UNKNOWN for second in seconds}
-        return seconds
 
     def _fold_repeat(self, repeat: Repeat) -> list[int]:
         """Ignore a repeat, or refuse a conflict; fold it where what it repeats was refused. The ids this accepts."""
@@ -156,84 +163,8 @@ class Stretch:
 
     # -- increments and credits
 
-    def _fold_plain(self, updates: list[Placed]) -> list[int]:
+    def _fold_plain(self, updates: Iterable[Placed]) -> list[int]:
         """Fold *updates*, increments and credits; the ids this accepts."""
-        if len(updates) >= COLUMNS_FROM:
-            updates = self._fold_columns(updates)
-        self._fold_singly(updates)
-        return self._remember()
-
-    def _fold_columns(self, updates: list[Placed]) -> list[Placed]:
-        """Fold those of *updates* that can be read column by column; the others."""
-        import numpy as np
-
-        places, said = zip(*updates, strict=True)
-        taken, fine = read(said)
-        if self.book.partitions:
-            fine &= self._are_keys(places, taken.columns.campaign_id)
-        if fine.all():
-            self._count(taken, updates)
-            return []
-        if fine.any():
-            self._count(taken.only(fine), list(compress(updates, fine.tolist())))
-        return list(compress(updates, (~fine).tolist()))
-
-    def _are_keys(self, places: Sequence[int], campaigns: Sequence[str]) -> NDArray[np.bool_]:
-        """Whether each record lies under its campaign's key."""
-        import numpy as np
-
-        keys, wanted = [self.keys[place] for place in places], list(map(str.encode, campaigns))
-        if keys == wanted:
-            return np.ones(len(keys), np.bool_)
-        return np.array([key == campaign for key, campaign in zip(keys, wanted, strict=True)])
-
-    def _count(self, taken: Read, updates: list[Placed]) -> None:
-        """Count *taken*, which is what *updates* say, in the sheet, and remember them."""
-        sheet = self.book.sheet
-        rows = self._rows(taken, updates)
-        held = rows != NO_ROW
-        if not held.all():
-            taken, rows, updates = taken.only(held), rows[held], list(compress(updates, held.tolist()))
-        sheet.add_all(rows, taken.figures, taken.at)
-        base, cells = rows * WIDTH, sheet.view()
-        numbers, campaigns = cells[base + ATTRIBUTION].tolist(), cells[base + CAMPAIGN].tolist()
-        del cells
-        self._note(taken, numbers)
-        self.rows += campaigns
-        self.ids += [self.hashes[place] for place, _ in updates]
-
-    def _rows(self, taken: Read, updates: Sequence[Placed]) -> Integers:
-        """The row of the sheet for each; NO_ROW where it is refused."""
-        import numpy as np
-
-        names = names_of(map("\0".join, parts_of(taken.columns)), taken.at)
-        rows = self.book.lookup.find(names)
-        base, cells = rows * WIDTH, self.book.sheet.view()
-        strange = (taken.at < cells[base + LO]) | (taken.at >= cells[base + HI])
-        del cells
-        for at in np.flatnonzero(strange).tolist():
-            rows[at] = row = self._row(*updates[at], int(taken.at[at]))
-            if row != NO_ROW:
-                self.book.lookup.put(row, int(names.first[at]), int(names.second[at]))
-        return rows
-
-    def _note(self, taken: Read, numbers: list[int]) -> None:
-        """Write down what each says."""
-        c = taken.columns
-        said = zip(
-            taken.kinds, numbers, taken.at.tolist(), c.currency, c.line_item_id, c.series, c.sequence,
-            taken.spend, *c.counts(), taken.value, strict=True,
-        )  # fmt: skip
-        first = len(self.notes)
-        self.notes += map(encode, said)
-        corrigible = self.book.limits.corrigible_sources
-        if corrigible is not None:
-            self.mute += [first + at for at, source in enumerate(c.source) if source not in corrigible]
-
-    # -- increments and credits, one by one
-
-    def _fold_singly(self, updates: Iterable[Placed]) -> None:
-        """Fold each of *updates*: few, or such as columns do not take."""
         for place, update in updates:
             checked = check_update(update)
             if checked is None:
@@ -242,19 +173,17 @@ class Stretch:
             row = self._row(place, update, checked[0])
             if row != NO_ROW:
                 self._fold_one(update, place, row, checked)
+        return self._remember()
 
     def _fold_one(self, update: SpendUpdate, place: int, row: int, checked: Checked) -> None:
         at, spend, value = checked
         sheet, figures = self.book.sheet, carried(update, spend, value)
         sheet.add(row, [figure or 0 for figure in figures], at, updates=1)
-        said = (
-            PLAIN[update.kind], sheet.get(row, ATTRIBUTION), at, update.currency, update.line_item_id, update.series,
-            update.sequence, *figures,
-        )  # fmt: skip
+        note = _note(update, sheet.get(row, ATTRIBUTION), at, figures)
         corrigible = self.book.limits.corrigible_sources
         if corrigible is not None and update.source not in corrigible:
             self.mute.append(len(self.notes))
-        self.notes.append(pack_note(said))
+        self.notes.append(note)
         self.rows.append(sheet.get(row, CAMPAIGN))
         self.ids.append(self.hashes[place])
 
@@ -400,35 +329,28 @@ class Remembered:
         return Entries(self.ids, self.bodies, self.rows, [b""] * len(self.ids))
 
 
-def parts_of(columns: Columns) -> Iterable[tuple[str, ...]]:
-    """What each update's row is looked up by; ids are never empty, so that absent ones can be."""
-    named = (columns.channel, columns.deal_id, columns.currency)
-    return zip(columns.campaign_id, *(_spelled(column) for column in named), strict=True)
-
-
-def _spelled(column: Sequence[str | None]) -> Sequence[str]:
-    return [name or "" for name in column] if None in column else column  # type: ignore[return-value]
-
-
 def _body(campaign: Campaign, update: SpendUpdate, at: int, spend: int | None, value: int | None) -> int | None:
     """The hash of what an update says; None if nothing accepted can have said the same."""
-    kind = PLAIN.get(update.kind)
     figures = carried(update, spend, value)
-    if kind is None:
+    if update.kind not in PLAIN:
         return _special_body(update, at, figures)
     number = campaign.numbers.get((update.channel, update.deal_id))
     if number is None:
         return None
-    said = (kind, number, at, update.currency, update.line_item_id, update.series, update.sequence, *figures)
-    return hash64(pack_note(said))
+    return hash64(_note(update, number, at, figures))
+
+
+def _note(u: SpendUpdate, attribution: int, at: int, figures: tuple[int | None, ...]) -> bytes:
+    """What an increment or a credit says."""
+    return pack_note(Note(PLAIN[u.kind], attribution, at, u.currency, u.line_item_id, u.series, u.sequence, figures))
 
 
 def _special_body(update: SpendUpdate, at: int, figures: tuple[int | None, ...]) -> int:
     """The hash of what a report or a correction says, which is not kept."""
     u = update
-    kind = _CUMULATIVE if u.kind == "cumulative" else _CORRECTION
-    said = (kind, u.channel, u.deal_id, at, u.currency, u.line_item_id, u.series, u.sequence, u.corrects, *figures)
-    return hash64(pack_note(said))
+    kind = CUMULATIVE if u.kind == "cumulative" else CORRECTION_OF
+    said = [kind, u.channel, u.deal_id, at, u.currency, u.line_item_id, u.series, u.sequence, u.corrects, *figures]
+    return hash64(encode([f if not isinstance(f, int) or -(2**63) <= f < 2**63 else pack_big(f) for f in said]))
 
 
 # -- batches -----------------------------------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Hashes = NDArray[np.uint64]
+    Ordinals = NDArray[np.int64]
 
 BUCKETS: Final = 16
 """Buckets in a horizon: an id is remembered for the horizon and up to a sixteenth more."""
@@ -164,18 +165,17 @@ class Generation:
 
     def append_columns(self, columns: Columns, start: int, stop: int) -> None:
         """Take the entries [start, stop) of a segment."""
-        lengths = _column("I", columns.lengths)
-        skipped = sum(lengths[:start])
+        import numpy as np
+
+        lengths = np.frombuffer(columns.lengths, "<u4").astype(np.int64)
+        skipped = int(lengths[:start].sum())
+        ends = (lengths[start:stop].cumsum() + len(self.notes)).astype(np.uint32)
         self.ids += _column("Q", columns.ids[8 * start : 8 * stop])
         self.bodies += _column("Q", columns.bodies[8 * start : 8 * stop])
         self.rows += _column("I", columns.rows[4 * start : 4 * stop])
-        end = first = len(self.notes)
-        self.ends.extend([end := end + length for length in lengths[start:stop]])
-        self.notes += columns.notes[skipped : skipped + end - first]
-        if len(self.ids) <= YOUNG:
-            self._young = {hashed: at for at, hashed in enumerate(self.ids)}
-        else:
-            self._index()
+        self.ends.frombytes(ends.tobytes())
+        self.notes += memoryview(columns.notes)[skipped : skipped + int(ends[-1]) - len(self.notes)]
+        self._index()
 
     def notes_between(self, low: int, high: int) -> int:
         """Bytes of the notes of the entries [low, high)."""
@@ -227,30 +227,27 @@ class Generation:
         at = np.frombuffer(self.ids, np.uint64)[first:] & np.uint64(len(self._table) - 1)
         enter(self._table, at, np.arange(first + 1, len(self.ids) + 1, dtype=np.uint32))
 
-    def find(self, wanted: Sequence[int], hashes: Hashes | None, alive: int) -> dict[int, int]:
-        """
-        The ordinal of each of *wanted* that is here, by its place in *wanted*.
-
-        *hashes* is the same as an array (None: not needed); entries before the ordinal *alive* are forgotten.
-        """
-        if self._table is None or hashes is None:
-            return self._find_young(wanted, alive)
-        return self._find_indexed(hashes, alive)
-
-    def _find_young(self, wanted: Sequence[int], alive: int) -> dict[int, int]:
-        young, base = self._young, self.base
-        if young.keys().isdisjoint(wanted):
-            return {}
-        places = ((place, base + young[hashed]) for place, hashed in enumerate(wanted) if hashed in young)
-        return {place: ordinal for place, ordinal in places if ordinal >= alive}
-
-    def _find_indexed(self, hashes: Hashes, alive: int) -> dict[int, int]:
+    def find(self, wanted: Sequence[int], alive: int) -> dict[int, int]:
+        """The ordinal of each of *wanted* that is here, by its place; entries before *alive* are forgotten."""
+        if self._table is None:
+            young, base = self._young, self.base
+            places = ((place, base + young[hashed]) for place, hashed in enumerate(wanted) if hashed in young)
+            return {place: ordinal for place, ordinal in places if ordinal >= alive}
         import numpy as np
 
+        found = np.full(len(wanted), UNKNOWN)
+        self.find_all(np.array(wanted, np.uint64), alive, found)
+        return {place: int(found[place]) for place in np.flatnonzero(found != UNKNOWN).tolist()}
+
+    def find_all(self, hashes: Hashes, alive: int, found: Ordinals) -> None:
+        """Put the ordinals of those of *hashes* that are here into *found*."""
+        import numpy as np
+
+        if self._table is None:
+            self._index()
         table, mask = self._table, np.uint64(len(self._table) - 1)
         ids = np.frombuffer(self.ids, np.uint64)
         oldest = np.uint32(max(alive - self.base, 0) + 1)
-        found: dict[int, int] = {}
         place = np.arange(hashes.size)
         at = hashes & mask
         while place.size:
@@ -258,12 +255,8 @@ class Generation:
             taken = entry != 0
             place, at, entry = place[taken], at[taken], entry[taken]
             hit = (ids[entry - 1] == hashes[place]) & (entry >= oldest)
-            if hit.any():
-                ordinals = entry[hit].astype(np.int64) + (self.base - 1)
-                found.update(zip(place[hit].tolist(), ordinals.tolist(), strict=True))
-                place, at = place[~hit], at[~hit]
-            at = (at + np.uint64(1)) & mask
-        return found
+            found[place[hit]] = entry[hit].astype(np.int64) + (self.base - 1)
+            place, at = place[~hit], (at[~hit] + np.uint64(1)) & mask
 
     def of_row(self, row: int) -> list[int]:
         """The positions of a campaign's entries, ascending."""
@@ -294,15 +287,30 @@ class IdMemory:
 
     def find(self, wanted: Sequence[int]) -> dict[int, int]:
         """The ordinals of those of *wanted* that are remembered, by their place in *wanted*; mostly empty."""
-        hashes: Hashes | None = None
-        if any(len(generation) > YOUNG for generation in self._generations):
-            import numpy as np
-
-            hashes = np.array(wanted, np.uint64)
         found: dict[int, int] = {}
         for generation in self._generations:
-            found.update(generation.find(wanted, hashes, self.first))
+            found.update(generation.find(wanted, self.first))
         return found
+
+    def find_all(self, hashes: Hashes) -> Ordinals:
+        """The ordinal of each of *hashes*, UNKNOWN for those that are not remembered."""
+        import numpy as np
+
+        found = np.full(hashes.size, UNKNOWN)
+        for generation in self._generations:
+            generation.find_all(hashes, self.first, found)
+        return found
+
+    def bodies(self, ordinals: Ordinals) -> Hashes:
+        """The hashes of what updates said."""
+        import numpy as np
+
+        bodies = np.zeros(ordinals.size, np.uint64)
+        for generation in self._generations:
+            here = (ordinals >= generation.base) & (ordinals < generation.base + len(generation))
+            if here.any():
+                bodies[here] = np.frombuffer(generation.bodies, np.uint64)[ordinals[here] - generation.base]
+        return bodies
 
     def find_one(self, wanted: int) -> int:
         """The ordinal of an id, or UNKNOWN."""
@@ -312,8 +320,7 @@ class IdMemory:
         """Remember *entries*, accepted while *bucket* was current."""
         if not entries.ids:
             return
-        if not self.buckets or self.buckets[-1][0] != bucket or self.end - self.buckets[-1][1] >= self._most:
-            self.buckets.append((bucket, self.end))
+        self._begin(bucket)
         start, count = 0, len(entries.ids)
         while start < count:
             generation = self._newest()
@@ -321,6 +328,11 @@ class IdMemory:
             generation.append(entries if stop - start == count else entries.cut(start, stop))
             start = stop
         self.end += count
+
+    def _begin(self, bucket: int) -> None:
+        """Be in *bucket*, in a new part of it if there are very many."""
+        if not self.buckets or self.buckets[-1][0] != bucket or self.end - self.buckets[-1][1] >= self._most:
+            self.buckets.append((bucket, self.end))
 
     def _newest(self) -> Generation:
         if not self._generations or self._generations[-1].is_full():
@@ -405,10 +417,18 @@ class IdMemory:
         """The positions of [start, stop) in a generation."""
         return generation, max(start - generation.base, 0), max(min(stop - generation.base, len(generation)), 0)
 
-    def append_columns(self, bucket: int, part: int, columns: Columns) -> None:
+    def append_segment(self, bucket: int, part: int, columns: Columns) -> None:
         """Remember the entries of a segment of the part that began at *part*."""
         if not self.buckets or self.buckets[-1][1] != part:
             self.buckets.append((bucket, part))
+        self._append_columns(columns)
+
+    def append_columns(self, bucket: int, columns: Columns) -> None:
+        """Remember entries that were accepted while *bucket* was current."""
+        self._begin(bucket)
+        self._append_columns(columns)
+
+    def _append_columns(self, columns: Columns) -> None:
         count = len(columns.ids) // 8
         start = 0
         while start < count:

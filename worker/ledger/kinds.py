@@ -1,9 +1,17 @@
-"""The kinds of records in the changelog: the first byte of a key. What is in them: `records`."""
+"""The kinds of updates as notes say them, and of records in the changelog."""
 
 from __future__ import annotations
 
 from typing import Final
 
+INCREMENT: Final = 0
+CREDIT: Final = 1
+PLAIN: Final = {None: INCREMENT, "increment": INCREMENT, "credit": CREDIT}
+"""Kinds that count by themselves."""
+CUMULATIVE: Final = 2
+CORRECTION_OF: Final = 3
+
+# -- records: the first byte of a key; what is in them: `records`
 CAMPAIGN: Final = b"c"
 HISTORY: Final = b"h"
 PENDING: Final = b"p"

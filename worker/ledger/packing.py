@@ -1,5 +1,5 @@
 """
-How the parts of a record are written: amounts, figures, cells, notes. All of it is msgpack.
+How the parts of a record are written: amounts, figures, cells. All of it is msgpack.
 
     amount    an integer of hundredths, where the nanos are a whole number of them; else the nanos as bytes, signed
               big-endian, at least one. Amounts pass 64 bits, and most are cents: 1 to 5 bytes for 9.
@@ -8,15 +8,12 @@ How the parts of a record are written: amounts, figures, cells, notes. All of it
     figures   [amount, impressions, clicks, conversions, bids, wins, requests, amount], zeros at the end left out
     holding   [attribution, *figures]; with a stated currency [[attribution, currency, updates], *figures]
     cell      [instant, lapse until its latest event time (nil: none), holding ...]
-    note      what an increment or credit said, see `Note`
-
-A note is written in the fold's hot path and so keeps plain nanos; one past 64 bits is written as an amount's bytes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
@@ -124,33 +121,3 @@ def unpack_cell(day: int, packed: Sequence[Any], pairs: Sequence[Pair]) -> Cell:
 def pack_cells(cells: Iterable[Cell]) -> list[list[Any]]:
     """Cells of a day, in order of time."""
     return [pack_cell(cell) for cell in sorted(cells, key=lambda cell: cell.lo)]
-
-
-class Note(NamedTuple):
-    """What an increment or a credit said. Its bytes, hashed, are also how a repeat is told from a conflict."""
-
-    kind: int
-    """0 increment, 1 credit."""
-    attribution: int
-    at: int
-    currency: str | None
-    line_item_id: str | None
-    series: str | None
-    sequence: int | None
-    figures: tuple[int | None, ...]
-
-    def counted(self) -> Figures:
-        """Its figures, absent ones as 0."""
-        return [figure or 0 for figure in self.figures]
-
-
-def pack_note(fields: tuple[Any, ...]) -> bytes:
-    """The fields of a note, its figures not in a tuple of their own, where an amount passes 64 bits."""
-    return encode([pack_big(f) if isinstance(f, int) and not -(2**63) <= f < 2**64 else f for f in fields])
-
-
-def unpack_note(packed: bytes) -> Note:
-    """The note in *packed*."""
-    kind, attribution, at, currency, line_item_id, series, sequence, *figures = decode(packed)
-    read = tuple(None if figure is None else unpack_big(figure) for figure in figures)
-    return Note(kind, attribution, at, currency, line_item_id, series, sequence, read)

@@ -9,7 +9,8 @@ updates a second could not be added up: the integers of a campaign lie all over 
 two of the processor's cache, and a whole batch is added in a few calls (`add_all`); single rows are read and written
 as the array they are, so that a small file needs no numpy.
 
-Row 0 is none at all: it covers no instant, and stands for what is not known. A row also says under which name it is looked up (see `lookup`), and whether it has changed since changes were drained.
+Row 0 is none at all: it covers no instant, and stands for what is not known. A row also says under which name it is
+looked up (see `lookup`), and whether it has changed since changes were drained.
 
 Amounts are nanos. What passes 2^60 (a billion units of money in a quarter of an hour) moves to `big`, where integers
 have no end; so nothing ever overflows.
@@ -64,15 +65,24 @@ class Sheet:
 
     def open(self, lo: int, hi: int, attribution: int, campaign: int) -> int:
         """A new, empty row."""
-        if self._free:
-            row = self._free.pop()
-        else:
-            row = len(self.dirty)
-            self.cells.extend(_EMPTY)
-            self.dirty.append(0)
-        base = row * WIDTH
-        self.cells[base + LATEST : base + NAME] = array("q", (NEVER, lo, hi, attribution, campaign))
+        if not self._free:
+            self._grow()
+        row = self._free.pop()
+        cells, base = self.cells, row * WIDTH
+        cells[base + LATEST] = NEVER
+        cells[base + LO] = lo
+        cells[base + HI] = hi
+        cells[base + ATTRIBUTION] = attribution
+        cells[base + CAMPAIGN] = campaign
         return row
+
+    def _grow(self) -> None:
+        """Have an eighth more rows."""
+        first = len(self.dirty)
+        more = max(64, first // 8)
+        self.cells.frombytes(bytes(8 * WIDTH * more))
+        self.dirty += bytes(more)
+        self._free += range(first + more - 1, first - 1, -1)
 
     def close(self, row: int) -> None:
         """Give a row back."""

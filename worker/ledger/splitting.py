@@ -21,7 +21,7 @@ from worker.ledger.campaign import Campaign
 from worker.ledger.cells import COUNT, DAY, NEVER, Cell, Key, lasting
 from worker.ledger.corrections import effective, in_currency
 from worker.ledger.kinds import CAMPAIGN, PENDING
-from worker.ledger.packing import unpack_note
+from worker.ledger.notes import unpack_note
 from worker.ledger.uncounted import NOWHERE
 
 _ZEROS: Final = (0,) * COUNT
@@ -83,7 +83,7 @@ def _cut(book: Book, campaign: Campaign, lo: int, hi: int, cuts: Sequence[int], 
     parts = list(_parts(book, campaign, lo, hi))
     if not _same(_sums(campaign, [*pending, *([counted] if counted else [])]), _sum(campaign, parts)):
         return None
-    cut = [(cell, _divide(cell, _parts_of(cell, parts, counted), cuts)) for cell in pieces]
+    cut = [(cell, _divide(campaign, cell, _parts_of(cell, parts, counted), cuts)) for cell in pieces]
     if counted is None or not recount:
         return Place(cut, None)
     kept = [cell for cell in pending if cell not in pieces]
@@ -132,7 +132,7 @@ def _parts_of(cell: Cell, parts: Iterable[Part], counted: Cell | None) -> list[P
     return [part for part in within if counted is None or part.is_new]
 
 
-def _divide(cell: Cell, parts: Iterable[Part], cuts: Sequence[int]) -> list[Cell]:
+def _divide(campaign: Campaign, cell: Cell, parts: Iterable[Part], cuts: Sequence[int]) -> list[Cell]:
     """A cell's figures by the piece of time *parts* lie in; what they do not tell is the first piece's."""
     pieces: dict[int, Cell] = {}
     first = _piece(pieces, cell, cell.lo, cuts)
@@ -141,9 +141,9 @@ def _divide(cell: Cell, parts: Iterable[Part], cuts: Sequence[int]) -> list[Cell
     for part in parts:
         piece = _piece(pieces, cell, part.at, cuts)
         piece.latest = max(piece.latest, part.at)
-        held = cell.held[part.key]
-        first.add(part.key, held[COUNT], [-figure for figure in part.figures])
-        piece.add(part.key, held[COUNT], part.figures)
+        number = campaign.number(*part.key[:2])
+        first.add(part.key, number, [-figure for figure in part.figures])
+        piece.add(part.key, number, part.figures)
     return _finish(pieces, cell, cuts)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 from unittest import mock
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
@@ -86,7 +86,9 @@ updates = st.one_of(increments, increments, credits, reports, reports, correctio
 plans = st.fixed_dictionaries(
     {
         "flight_start": st.sampled_from(EDGES[:2] + EDGES[-1:]).map(format_time),
-        "flight_end": st.sampled_from([START + 20 * MINUTE, START + 33 * MINUTE + 17, START + 240 * MINUTE]).map(format_time),
+        "flight_end": st.sampled_from([START + 20 * MINUTE, START + 33 * MINUTE + 17, START + 240 * MINUTE]).map(
+            format_time
+        ),
         "total_budget": st.sampled_from(["1000", "2000"]),
         "budget_change_policy": st.sampled_from(["forward", "rebase"]),
     }
@@ -188,6 +190,9 @@ def nonzero(totals: Any) -> Any:
 
 
 Life.TestCase.settings = settings(
-    max_examples=int(__import__("os").environ.get("C_EX","60")), stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+    phases=[Phase.explicit, Phase.generate] if __import__('os').environ.get('C_EX') else list(Phase), max_examples=int(__import__("os").environ.get("C_EX", "60")),
+    stateful_step_count=30,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
 )
 test_the_core_is_told_what_the_naive_ledger_says = Life.TestCase

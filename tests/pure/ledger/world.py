@@ -68,7 +68,9 @@ def listening(cuts_of: Any = None) -> Iterator[list[Told]]:
     """Collect what the core is told."""
     told: list[Told] = []
 
-    def take(history: PlanHistory, state: PacingState, counted: Counted, **more: Any) -> tuple[list[Event], PacingState]:
+    def take(
+        history: PlanHistory, state: PacingState, counted: Counted, **more: Any
+    ) -> tuple[list[Event], PacingState]:
         cuts = plan_cuts(history) if cuts_of is None else cuts_of
         before = {cut: (copy.deepcopy(counted.before(cut)), counted.data_through_before(cut)) for cut in cuts}
         assert history.latest is not None
