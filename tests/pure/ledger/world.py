@@ -1,6 +1,4 @@
-"""
-A ledger in its world: an input it folds, a changelog it is restored from, and what the core was told, looked at.
-"""
+"""A ledger in its world: an input it folds, a changelog it is restored from, and what the core was told, looked at."""
 
 from __future__ import annotations
 
