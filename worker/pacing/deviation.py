@@ -47,14 +47,16 @@ class Step(NamedTuple):
     """Why it was resolved."""
 
 
-def beyond(gap: int, base: int, threshold_pct: int) -> bool:
+def beyond(excess: int, base: int, threshold_pct: int) -> bool:
     """
-    Whether |gap / base| is strictly more than the threshold; never where nothing is expected.
+    Whether excess / base is strictly more than the threshold; never where nothing is expected.
 
-    >>> beyond(-10, 100, 10 * NANOS), beyond(-11, 100, 10 * NANOS), beyond(5, 0, 10 * NANOS)
-    (False, True, False)
+    *excess* is the gap on the side that is asked for: the gap itself if it is overpacing, less it if underpacing.
+
+    >>> beyond(10, 100, 10 * NANOS), beyond(11, 100, 10 * NANOS), beyond(-11, 100, 10 * NANOS), beyond(5, 0, NANOS)
+    (False, True, False, False)
     """
-    return base > 0 and abs(gap) * _PERCENT > threshold_pct * base
+    return base > 0 and excess * _PERCENT > threshold_pct * base
 
 
 def inside(gap: int, base: int, threshold_pct: int, exit_ratio: int) -> bool:
@@ -78,8 +80,9 @@ def threshold_of(thresholds: Thresholds, direction: Direction, level: Level) -> 
 
 def enters(gap: int, base: int, thresholds: Thresholds) -> bool:
     """Whether a deviation is beyond the warning threshold of its side."""
-    warning = thresholds.overpacing_warning_pct if gap > 0 else thresholds.underpacing_warning_pct
-    return base > 0 and abs(gap) * _PERCENT > warning * base
+    if gap > 0:
+        return beyond(gap, base, thresholds.overpacing_warning_pct)
+    return beyond(-gap, base, thresholds.underpacing_warning_pct)
 
 
 def live(
@@ -111,7 +114,7 @@ def _entering(life: DeviationLife, gap: int, base: int, thresholds: Thresholds, 
     warning, critical = (life.warning_ticks, life.critical_ticks) if life.entering == side else (0, 0)
     most = thresholds.enter_ticks
     warning = min(most, warning + 1)
-    critical = min(most, critical + 1) if beyond(gap, base, threshold_of(thresholds, side, "critical")) else 0
+    critical = min(most, critical + 1) if beyond(abs(gap), base, threshold_of(thresholds, side, "critical")) else 0
     return _with(life, entering=side, warning_ticks=warning, critical_ticks=critical)
 
 

@@ -50,8 +50,8 @@ def propose(plan: Plan, channels: Sequence[Standing]) -> list[Move]:
     least = plan.thresholds.underpacing_warning_pct
     sources = [
         _giving(channel, standing)
-        for channel, standing in zip(plan.channels, channels, strict=True)
-        if standing.gap < 0 and beyond(standing.gap, standing.expected[0], least)
+        for channel, standing in zip(plan.channels, channels, strict=True)  # no mutant: both are of one plan
+        if beyond(-standing.gap, standing.expected[0], least)
     ]
     if not sources:
         return []
@@ -59,7 +59,7 @@ def propose(plan: Plan, channels: Sequence[Standing]) -> list[Move]:
     targets = [
         _Gap(standing, standing.gap, standing.expected[1])
         for standing in channels
-        if standing.gap > 0 and beyond(standing.gap, standing.expected[0], least)
+        if beyond(standing.gap, standing.expected[0], least)
     ]
     return list(_moves(plan, sources, targets))
 
@@ -77,7 +77,7 @@ def _moves(plan: Plan, sources: list[_Gap], targets: list[_Gap]) -> Iterator[Mov
     for source in _largest_first(sources):
         for target in _largest_first(targets):
             amount = min(source.left // source.den, target.left // target.den, cap) // minor_unit * minor_unit
-            if amount < max(plan.reallocation.min_amount, 1):
+            if amount < max(plan.reallocation.min_amount, minor_unit):
                 continue
             cap -= amount
             source.draw(amount)

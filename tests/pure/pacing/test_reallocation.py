@@ -138,6 +138,14 @@ def test_gaps_of_different_denominators_are_compared_exactly() -> None:
     assert [move.source.scope_id for move in propose(made, standings)] == ["b"]
 
 
+def test_a_larger_numerator_is_not_a_larger_gap() -> None:
+    """10 against 20/3."""
+    a, b, c = Channel("a", 10**12), Channel("b", 10**12), Channel("c", 10**12)
+    standings = [standing(a, 0, 10**10), standing(b, 0, 2 * 10**10, 3), standing(c, 10**12, 10**9)]
+    made = plan([a, b, c], max_pct=1, budget=10**12)
+    assert [move.source.scope_id for move in propose(made, standings)] == ["a"]
+
+
 MONEY = st.integers(0, 2000).map(lambda cents: cents * CENT) | st.integers(0, 20 * NANOS)
 
 
