@@ -36,7 +36,7 @@ from worker.ledger import Ledger, LedgerLimits
 from worker.ledger.identity import BUCKETS
 from worker.logs import configure as configure_logs
 from worker.metrics import Metrics
-from worker.ownership import Ownership
+from worker.ownership import ASSIGNED_SECONDS, Ownership
 from worker.partition import Outbox, Partition
 from worker.restore import Changelog
 from worker.saver import Saver
@@ -282,7 +282,9 @@ async def serve(worker: Worker) -> int:
 
 async def start(worker: Worker) -> None:
     """Start the app, then look at its lag for ever."""
-    await worker.app.start()
+    sentence = f"the worker did not join its group within {ASSIGNED_SECONDS:g} s"
+    with worker.watchdog.limit("start", ASSIGNED_SECONDS, Exit.INPUT_STALLED, sentence):
+        await worker.app.start()
     await worker.lag_watch.run()
 
 

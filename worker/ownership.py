@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 NO_ROOM_SECONDS = 0.05
+# Longer than the slowest member may take to join a rebalance (Faust: 60 s).
+ASSIGNED_SECONDS = 120.0
 
 
 class Parts(Protocol):
@@ -180,6 +182,7 @@ class Ownership:
     async def assigned(self, tps: Iterable[TP]) -> None:
         """Drop what is lost, open again what came back, restore what is new."""
         numbers = self._copartitioned(tps)
+        self._watchdog.kept(self)
         self.was_assigned = True
         self._metrics.rebalances.inc()
         for number in self.held.keys() - numbers:
@@ -193,6 +196,9 @@ class Ownership:
 
     async def revoked(self) -> None:
         """Close every partition and save it; those that come back are opened again."""
+        self._watchdog.promise(
+            self, ASSIGNED_SECONDS, Exit.INPUT_STALLED, f"the group assigned nothing within {ASSIGNED_SECONDS:g} s"
+        )
         opening, self._opening = self._opening, {}
         await cancelled(*opening.values())
         await asyncio.gather(*(held.close() for held in self.held.values()))
@@ -202,6 +208,7 @@ class Ownership:
     async def stop(self) -> None:
         """Save everything and let go of it."""
         await self.revoked()
+        self._watchdog.kept(self)
         for number in list(self.held):
             await self._drop(number)
 

@@ -113,6 +113,8 @@ class Book:
         self.tick_campaigns = 0
         self.tick_ordinal = 0
         """The first entry of *memory* that the open tick, else the last one, did not count."""
+        self.counted_ordinal = 0
+        """The same of the tick before it: while a tick is open, what it counts lies between the two."""
         # -- campaigns
         self.campaigns: dict[str, Campaign] = {}
         self.shelves: dict[str, Shelf] = {}

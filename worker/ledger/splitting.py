@@ -111,15 +111,19 @@ def _counted(campaign: Campaign, lo: int) -> Cell | None:
 
 def _parts(book: Book, campaign: Campaign, lo: int, hi: int) -> Iterator[Part]:
     """What was counted in [lo, hi), update by update and report by report."""
+    # While a tick is open, what came since waits in no cell that it cuts.
+    new, waits = (
+        (book.tick_ordinal, book.memory.end) if book.tick is None else (book.counted_ordinal, book.tick_ordinal)
+    )
     for ordinal, hashed, packed in book.memory.notes_of(campaign.row):
         note = unpack_note(packed) if packed else None
-        if note is None or not lo <= note.at < hi:
+        if note is None or ordinal >= waits or not lo <= note.at < hi:
             continue
         name = campaign.names[note.attribution]
         correction = campaign.corrections.get(hashed)
         figures = effective(note.counted(), correction.figures if correction else None)
         if campaign.history is None or in_currency(campaign, note.currency):
-            yield Part(note.at, (*name, note.currency), figures, ordinal >= book.tick_ordinal)
+            yield Part(note.at, (*name, note.currency), figures, ordinal >= new)
     for identity, series in campaign.series.items():
         for step in series.counted(lo, hi):
             key = (identity.channel, identity.deal_id, identity.currency)

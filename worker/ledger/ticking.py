@@ -53,7 +53,7 @@ def open_tick(book: Book, tick: int, *, complete: bool, first: bool) -> None:
     book.tick_first = first
     book.tick_done = None
     book.tick_campaigns = 0
-    book.tick_ordinal = book.memory.end
+    book.counted_ordinal, book.tick_ordinal = book.tick_ordinal, book.memory.end
     book.move_ticks(tick, tick + book.ticks.every)
     book.moved = True
 
