@@ -78,6 +78,9 @@ def _why_not(book: Book, campaign: Campaign, plan: Plan) -> Why | None:
     if campaign.history is not None and len(campaign.history.versions) >= book.limits.versions:
         detail = f"{book.limits.versions} versions wait for their time already"
         return Why(reasons.INVALID_PLAN, "effective_at", detail)
+    if campaign.history is not None and campaign.history.changes >= book.limits.versions:
+        detail = f"its budget or flight was changed {book.limits.versions} times: end the plan and send it anew"
+        return Why(reasons.INVALID_PLAN, "total_budget", detail)
     return None
 
 

@@ -65,6 +65,11 @@ class PlanHistory:
         """The plan accepted last, whether it counts yet or not."""
         return max(self.versions, key=lambda version: version.version).plan if self.versions else None
 
+    @property
+    def changes(self) -> int:
+        """How often a scope's budget or flight was changed by versions that are forgotten: what the record grows by."""
+        return max((len(course.bends) - 1 for course in (self.roots or {}).values()), default=0)
+
     def in_force(self, as_of: int) -> PlanVersion | None:
         """
         The version in force at *as_of*; None while there is none yet.

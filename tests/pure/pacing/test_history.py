@@ -205,6 +205,17 @@ def test_a_plan_sent_again_and_again_does_not_grow_its_record() -> None:
     assert all(len(bends) == 1 for bends in courses(made, 99).values())
 
 
+def test_changes_of_a_budget_are_counted_since_its_record_grows_by_them() -> None:
+    made = PlanHistory()
+    counts = []
+    for day in range(4):
+        made = made.with_version(plan(1000 + day, channels=(Channel("ctv", 5),)), day).forget(day)
+        counts.append(made.changes)
+    assert counts == [0, 1, 2, 3]
+    reflowed = made.with_version(plan(7, budget_change_policy="reflow"), 5).forget(5)
+    assert reflowed.changes == 0
+
+
 def test_nothing_to_forget_leaves_the_history_as_it_is() -> None:
     made = history((plan(), 0), (plan(2000), 50))
     assert made.forget(49) is made
