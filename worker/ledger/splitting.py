@@ -28,7 +28,7 @@ _ZEROS: Final = (0,) * COUNT
 
 
 class Part(NamedTuple):
-    """What one update, or one report, counts; *is_new* if it came since the last tick."""
+    """What one update, or one report, counts; *is_new* if the last tick did not count it."""
 
     at: int
     key: Key
@@ -115,6 +115,7 @@ def _parts(book: Book, campaign: Campaign, lo: int, hi: int) -> Iterator[Part]:
     new, waits = (
         (book.tick_ordinal, book.memory.end) if book.tick is None else (book.counted_ordinal, book.tick_ordinal)
     )
+    last = NEVER if book.last_tick is None else book.last_tick
     for ordinal, hashed, packed in book.memory.notes_of(campaign.row):
         note = unpack_note(packed) if packed else None
         if note is None or ordinal >= waits or not lo <= note.at < hi:
@@ -123,11 +124,12 @@ def _parts(book: Book, campaign: Campaign, lo: int, hi: int) -> Iterator[Part]:
         correction = campaign.corrections.get(hashed)
         figures = effective(note.counted(), correction.figures if correction else None)
         if campaign.history is None or in_currency(campaign, note.currency):
-            yield Part(note.at, (*name, note.currency), figures, ordinal >= new)
+            # What was known at the last tick and dated after it is not counted either.
+            yield Part(note.at, (*name, note.currency), figures, ordinal >= new or note.at > last)
     for identity, series in campaign.series.items():
         for step in series.counted(lo, hi):
             key = (identity.channel, identity.deal_id, identity.currency)
-            yield Part(step.report.at, key, step.counts, is_new=False)
+            yield Part(step.report.at, key, step.counts, is_new=step.report.at > last)
 
 
 def _parts_of(cell: Cell, parts: Iterable[Part], counted: Cell | None) -> list[Part]:
