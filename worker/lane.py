@@ -23,7 +23,7 @@ import asyncio
 from collections import Counter, defaultdict
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol, TypeVar
 
 import aiokafka.consumer.fetcher as upstream_fetcher
 import faust
@@ -39,7 +39,9 @@ from worker.ledger import RecordBatch
 from worker.waiting import wait_at_most
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
+
+T = TypeVar("T")
 
 FETCH_WAIT_MS = 250
 LOOK_AGAIN_SECONDS = 0.5
@@ -220,9 +222,18 @@ class LaneThread(driver.AIOKafkaConsumerThread):
         # No await since upstream took them, so no seek can have come between the batches and their epoch.
         return {tp: [Take(tp.topic, tp.partition, self.epochs[TP(*tp)], all_)] for tp, all_ in fetched.items()}
 
+    async def _there(self, work: Coroutine[Any, Any, T]) -> T:
+        """
+        Do *work* in this thread's loop, and cancel it there when the caller is cancelled.
+
+        Upstream's ``call_thread`` has two workers for all calls; a fetch that waits for a rebalance to end takes one,
+        and what the rebalance itself waits for must not stand behind it.
+        """
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.thread_loop))
+
     async def seek_all(self, positions: Mapping[TP, int]) -> None:
         """Seek in the consumer's own thread; partitions that were taken away meanwhile are left out."""
-        await self.call_thread(self._seek_all, positions)
+        await self._there(self._seek_all(positions))
 
     async def _seek_all(self, positions: Mapping[TP, int]) -> None:
         consumer = self._ensure_consumer()
@@ -241,24 +252,24 @@ class LaneThread(driver.AIOKafkaConsumerThread):
         asked = [TopicPartition(*tp) for tp in tps]
         while True:
             with suppress(KafkaError):
-                found = await self.call_thread(self._ensure_consumer().end_offsets, asked)
+                found = await self._there(self._ensure_consumer().end_offsets(asked))
                 return {TP(*tp): offset for tp, offset in found.items()}
             await asyncio.sleep(ASK_AGAIN_SECONDS)
 
     async def begin_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:
         """The first offset that the log of each of *tps* still holds."""
-        found = await self.earliest_offsets(*(TopicPartition(*tp) for tp in tps))
+        found = await self._there(self._ensure_consumer().beginning_offsets([TopicPartition(*tp) for tp in tps]))
         return {TP(*tp): offset for tp, offset in found.items()}
 
     async def committed(self, tp: TP) -> int | None:
         """What the group has committed for *tp*: for lag tools, and to notice a ledger that is behind it."""
-        found: int | None = await self.call_thread(self._ensure_consumer().committed, TopicPartition(*tp))
+        found: int | None = await self._there(self._ensure_consumer().committed(TopicPartition(*tp)))
         return found
 
     async def tell_lag_tools(self, positions: Mapping[TP, int]) -> None:
         """Commit *positions* for the group. Nothing reads them back, so that a refusal is nobody's trouble."""
         if positions:
-            await self.call_thread(self._tell_lag_tools, positions)
+            await self._there(self._tell_lag_tools(positions))
 
     async def _tell_lag_tools(self, positions: Mapping[TP, int]) -> None:
         consumer = self._ensure_consumer()

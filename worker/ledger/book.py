@@ -15,13 +15,14 @@ from typing import Any, NamedTuple
 
 from schemas.wire import SpendUpdate
 from worker.ledger.campaign import Campaign
-from worker.ledger.cells import TickCuts
+from worker.ledger.cells import NEVER, TickCuts
 from worker.ledger.identity import BUCKETS, IdMemory
 from worker.ledger.limits import LedgerLimits
 from worker.ledger.lookup import Lookup
 from worker.ledger.partitions import partition_of
 from worker.ledger.records import Shelf
 from worker.ledger.sheet import Sheet
+from worker.ledger.splitting import Past, cut_at_tick
 
 
 class Waiting(NamedTuple):
@@ -113,8 +114,6 @@ class Book:
         self.tick_campaigns = 0
         self.tick_ordinal = 0
         """The first entry of *memory* that the open tick, else the last one, did not count."""
-        self.counted_ordinal = 0
-        """The same of the tick before it: while a tick is open, what it counts lies between the two."""
         # -- campaigns
         self.campaigns: dict[str, Campaign] = {}
         self.shelves: dict[str, Shelf] = {}
@@ -169,12 +168,19 @@ class Book:
         return 0 if campaign is None else campaign.cells
 
     def use(self, campaign: Campaign) -> Campaign:
-        """*campaign*, about to change."""
+        """*campaign*, about to change; before anything waits for an open tick, its cells are cut there."""
         if campaign.epoch != self.epoch:
-            ticks = self.early if campaign.history is None else self.ticks
-            campaign.refresh(self.epoch, ticks, waits=self.waits(campaign))
+            ticks, waits = self.early if campaign.history is None else self.ticks, self.waits(campaign)
+            campaign.refresh(self.epoch, ticks, waits=waits)
+            if self.tick is not None and waits:
+                cut_at_tick(self.past_of(campaign), campaign, self.tick)
         self.used[campaign.campaign_id] = campaign
         return campaign
+
+    def past_of(self, campaign: Campaign) -> Past:
+        """What is remembered of a campaign's updates."""
+        last = self.last_tick if campaign.is_ticked else None
+        return Past(self.memory, NEVER if last is None else last, self.tick_ordinal)
 
     def open(self, campaign_id: str) -> Campaign | None:
         """The campaign, a new one where there is none; None when there are too many."""

@@ -13,13 +13,13 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
-from worker.ledger.cells import ATTRIBUTION, COUNT, DAY, NEVER, Cell, Key, TickCuts, awkward, lasting
+from worker.ledger.cells import ATTRIBUTION, COUNT, DAY, LATEST, NEVER, Cell, Key, TickCuts, awkward, lasting
 from worker.ledger.kinds import CAMPAIGN, COUNTED, HISTORY, PENDING
 from worker.ledger.packing import Pair, decode, encode, pack_cells, unpack_cell
 from worker.ledger.series import Identity, Series
 from worker.ledger.sheet import Sheet
 from worker.ledger.uncounted import NOWHERE, OpenCell, Uncounted
-from worker.pacing import Attribution, Case, Counted, PacingState, PlanHistory, Totals, plan_cuts
+from worker.pacing import Attribution, Case, Counted, Figures, PacingState, PlanHistory, Totals, plan_cuts
 
 RECENT: Final = 6
 """Counted cells kept beside the totals before they move to their days: a day's record is written about once an hour."""
@@ -209,10 +209,6 @@ class Campaign:
 
     # -- counting
 
-    def straddling(self, tick: int) -> list[OpenCell]:
-        """Pending cells that begin by *tick* and reach beyond it: cut before that tick was known of."""
-        return [cell for cell in self.pending.within(0, tick + 1) if self.pending.latest(cell) > tick]
-
     def count(self, tick: int, last: int | None) -> Counted:
         """Move what is due at *tick* into the totals; what the core is to know, *last* being the tick before."""
         last = last if self.is_ticked else None
@@ -259,9 +255,8 @@ class Campaign:
         recent = self.recent.get(lo)
         if recent is None:
             recent = self.recent[lo] = Cell(lo, hi)
-        recent.latest = max(recent.latest, cell.latest)
         for key, held in cell.held.items():
-            recent.add((key[0], key[1], None), held[ATTRIBUTION], held[:COUNT])
+            recent.add((key[0], key[1], None), held[ATTRIBUTION], held[:COUNT], held[LATEST])
 
     def _cases(self) -> dict[str, Case]:
         return {kind: Case(count, self._amounts(amounts)) for kind, (count, amounts) in self.cases.items()}
@@ -353,3 +348,15 @@ def _add(totals: Totals, name: Attribution, held: list[int]) -> None:
 def _add_all(totals: Totals, more: Totals) -> None:
     for name, figures in more.items():
         _add(totals, name, figures)
+
+
+def effective(said: Sequence[int], replaced: Iterable[int | None] | None) -> Figures:
+    """The figures an update counts with: those it said, but where a correction carries one."""
+    if replaced is None:
+        return list(said)
+    return [figure if new is None else new for figure, new in zip(said, replaced, strict=True)]
+
+
+def in_currency(campaign: Campaign, currency: str | None) -> bool:
+    """Whether an amount stated in *currency* is in the plan's; None is."""
+    return currency is None or currency == campaign.currency

@@ -28,12 +28,13 @@ COUNT: Final = 8
 """Figures of an update: the first eight entries of a holding."""
 ATTRIBUTION: Final = 8
 UPDATES: Final = 9
+LATEST: Final = 10
 
 Key = tuple[str | None, str | None, str | None]
 """(channel, deal_id, currency as stated) of an update."""
 
 Holding = list[int]
-"""The eight figures, then the number of the attribution in its campaign, then how many updates."""
+"""The eight figures, the number of the attribution in its campaign, how many updates, the latest event time."""
 
 NEVER: Final = -(1 << 62)
 """Before every event time; an offset makes those of the first day of 1970 negative."""
@@ -89,43 +90,47 @@ def awkward(cuts: Iterable[int]) -> tuple[int, ...]:
 
 
 class Cell:
-    """The figures of [lo, hi) by attribution and stated currency; *latest* is the latest event time in it."""
+    """The figures of [lo, hi) by attribution and stated currency."""
 
-    __slots__ = ("held", "hi", "latest", "lo")
+    __slots__ = ("held", "hi", "lo")
 
-    def __init__(self, lo: int, hi: int, latest: int = NEVER) -> None:
+    def __init__(self, lo: int, hi: int) -> None:
         self.lo = lo
         self.hi = hi
-        self.latest = latest
         self.held: dict[Key, Holding] = {}
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Cell) and (self.lo, self.latest, self.held) == (other.lo, other.latest, other.held)
+        return isinstance(other, Cell) and (self.lo, self.held) == (other.lo, other.held)
 
     __hash__ = None  # type: ignore[assignment]  # changed all the time
 
     def __repr__(self) -> str:
-        return f"Cell({self.lo}, {self.hi}, {self.latest}, {self.held})"
+        return f"Cell({self.lo}, {self.hi}, {self.held})"
 
     @property
     def day(self) -> int:
         """The UTC day it lies in."""
         return self.lo // DAY
 
-    def add(self, key: Key, attribution: int, figures: Iterable[int], updates: int = 0) -> None:
-        """Count *figures* for *key*."""
+    @property
+    def latest(self) -> int:
+        """The latest event time in it."""
+        return max((held[LATEST] for held in self.held.values()), default=NEVER)
+
+    def add(self, key: Key, attribution: int, figures: Iterable[int], latest: int, updates: int = 0) -> None:
+        """Count *figures* for *key*, the latest of them dated *latest*."""
         held = self.held.get(key)
         if held is None:
-            held = self.held[key] = [0, 0, 0, 0, 0, 0, 0, 0, attribution, 0]
+            held = self.held[key] = [0, 0, 0, 0, 0, 0, 0, 0, attribution, 0, NEVER]
         for at, figure in enumerate(figures):
             held[at] += figure
         held[UPDATES] += updates
+        held[LATEST] = max(held[LATEST], latest)
 
     def absorb(self, other: Cell) -> None:
         """Count what *other* holds as well."""
-        self.latest = max(self.latest, other.latest)
         for key, held in other.held.items():
-            self.add(key, held[ATTRIBUTION], held[:COUNT], held[UPDATES])
+            self.add(key, held[ATTRIBUTION], held[:COUNT], held[LATEST], held[UPDATES])
 
     def spend(self) -> int:
         """Nanos in it, under any attribution."""

@@ -84,7 +84,6 @@ class Marker(msgspec.Struct, kw_only=True):
     tick_first: bool
     tick_campaigns: int
     tick_ordinal: int
-    counted_ordinal: int = 0
     watermark: int
     rows: int
     first_ordinal: int
@@ -231,7 +230,6 @@ class Changelog:
         book.tick_first = marker.tick_first
         book.tick_campaigns = marker.tick_campaigns
         book.tick_ordinal = marker.tick_ordinal
-        book.counted_ordinal = marker.counted_ordinal
         book.watermark = marker.watermark
         book.rows = marker.rows
         book.counts = Counts(*marker.counts)
@@ -282,7 +280,6 @@ def _mark(book: Book) -> Marker:
         tick_first=book.tick_first,
         tick_campaigns=book.tick_campaigns,
         tick_ordinal=book.tick_ordinal,
-        counted_ordinal=book.counted_ordinal,
         watermark=book.watermark,
         rows=book.rows,
         first_ordinal=book.memory.first,

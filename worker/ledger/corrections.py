@@ -11,27 +11,19 @@ as it was reported: the effect is a function of the set. Source: contract, rule 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from schemas import reasons
 from schemas.wire import Checked, SpendUpdate, check_update, decode_update
 from worker.ledger.batches import Refused
 from worker.ledger.book import Book, Special, Waiting, Why, carried
-from worker.ledger.campaign import Campaign, Correction
+from worker.ledger.campaign import Campaign, Correction, effective, in_currency
 from worker.ledger.identity import SPECIAL, UNKNOWN
 from worker.ledger.kinds import CORRECTION
 from worker.ledger.notes import unpack_note
 from worker.ledger.records import UnreadableLedgerError
-from worker.pacing import Figures
 
 NOT_CORRECTABLE = "what it corrects is a correction or a cumulative report, or of a source that is not corrigible"
-
-
-def effective(said: Sequence[int], replaced: Iterable[int | None] | None) -> Figures:
-    """The figures an update counts with: those it said, but where a correction carries one."""
-    if replaced is None:
-        return list(said)
-    return [figure if new is None else new for figure, new in zip(said, replaced, strict=True)]
 
 
 def apply(campaign: Campaign, original: int, correction: Correction) -> None:
@@ -48,11 +40,6 @@ def apply(campaign: Campaign, original: int, correction: Correction) -> None:
     campaign.add(note.at, (name.channel, name.deal_id, note.currency), difference)
     campaign.corrections[original] = correction
     campaign.mark(CORRECTION, original)
-
-
-def in_currency(campaign: Campaign, currency: str | None) -> bool:
-    """Whether an amount stated in *currency* is in the plan's; None is."""
-    return currency is None or currency == campaign.currency
 
 
 def take(book: Book, special: Special, ordinal: int, waiting: Waiting) -> Why | None:

@@ -24,7 +24,7 @@ from worker.intake import why_not_update
 from worker.ledger import corrections, reports
 from worker.ledger.batches import Folded, RecordBatch, Refused
 from worker.ledger.book import Book, Special, Waiting, Why, carried
-from worker.ledger.campaign import Campaign
+from worker.ledger.campaign import Campaign, in_currency
 from worker.ledger.identity import SPECIAL, UNKNOWN, Entries, hash64, id_hash
 from worker.ledger.kinds import CORRECTION_OF, CUMULATIVE, PLAIN
 from worker.ledger.notes import Note, pack_note
@@ -226,7 +226,7 @@ class Stretch:
         """Why the campaign cannot take an update of that time, currency and attribution."""
         if cell is NOWHERE:
             return Why(reasons.SERIES_LIMIT, "event_time", _FULL.format("uncounted time cells of the campaign"))
-        if campaign.history is not None and not corrections.in_currency(campaign, update.currency):
+        if campaign.history is not None and not in_currency(campaign, update.currency):
             detail = f"the campaign is in {campaign.currency}, this in {update.currency}"
             return Why(reasons.CURRENCY_MISMATCH, "currency", detail)
         is_new = (update.channel, update.deal_id) not in campaign.numbers

@@ -204,18 +204,16 @@ class Generation:
         """The note of an entry."""
         return bytes(self.notes[self.ends[at - 1] if at else 0 : self.ends[at]])
 
-    # -- index: open addressing, linear probing; a slot holds 1 + the position of an entry, 0 is free
+    # -- index: open addressing, linear probing; a slot holds 1 + the position of an entry, 0 is free; a power of two
 
     def _index(self) -> None:
         """Enter what is new; twice the table when it is two thirds full."""
         import numpy as np
 
         slots = 0 if self._table is None else len(self._table)
-        if len(self.ids) * 3 > slots * 2:
-            slots = max(slots, 4 * YOUNG)
-            while len(self.ids) * 3 > slots * 2:
-                slots *= 2
-            self._table = np.zeros(slots, np.uint32)
+        least = len(self.ids) * 3 // 2
+        if least > slots:
+            self._table = np.zeros(1 << least.bit_length(), np.uint32)
             self._indexed = 0
             self._young = {}
         self._enter(self._indexed)

@@ -6,8 +6,8 @@ How the parts of a record are written: amounts, figures, cells. All of it is msg
     instant   in a day: the quarter of an hour it begins (0 to 95), where it begins one; else -1 - nanoseconds
     lapse     whole seconds, where they are whole; else -1 - nanoseconds
     figures   [amount, impressions, clicks, conversions, bids, wins, requests, amount], zeros at the end left out
-    holding   [attribution, *figures]; with a stated currency [[attribution, currency, updates], *figures]
-    cell      [instant, lapse until its latest event time (nil: none), holding ...]
+    holding   [attribution, *figures]; with a stated currency [[attribution, currency, updates, lapse], *figures]
+    cell      [instant, lapse until the latest event time without a stated currency (nil: none), holding ...]
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, Final
 import msgspec
 
 from schemas.fields import NANOS
-from worker.ledger.cells import ATTRIBUTION, COUNT, DAY, NEVER, QUARTER, UPDATES, Cell
+from worker.ledger.cells import ATTRIBUTION, COUNT, DAY, LATEST, NEVER, QUARTER, UPDATES, Cell
 from worker.pacing import Attribution, Figures
 
 encode = msgspec.msgpack.Encoder().encode
@@ -98,23 +98,35 @@ def _unpack_whole(packed: int, unit: int) -> int:
 
 def pack_cell(cell: Cell) -> list[Any]:
     """A cell of a day."""
-    latest = None if cell.latest == NEVER else _pack_whole(cell.latest - cell.lo, NANOS)
-    return [_pack_whole(cell.lo % DAY, QUARTER), latest, *[_pack_holding(key[2], h) for key, h in cell.held.items()]]
+    plain = [held[LATEST] for key, held in cell.held.items() if key[2] is None]
+    holdings = [_pack_holding(cell.lo, key[2], held) for key, held in cell.held.items()]
+    return [_pack_whole(cell.lo % DAY, QUARTER), _pack_lapse(cell.lo, max(plain, default=NEVER)), *holdings]
 
 
-def _pack_holding(currency: str | None, held: Sequence[int]) -> list[Any]:
-    name = held[ATTRIBUTION] if currency is None else [held[ATTRIBUTION], currency, held[UPDATES]]
+def _pack_holding(lo: int, currency: str | None, held: Sequence[int]) -> list[Any]:
+    name: Any = held[ATTRIBUTION]
+    if currency is not None:
+        name = [name, currency, held[UPDATES], _pack_lapse(lo, held[LATEST])]
     return [name, *pack_figures(held[:COUNT])]
+
+
+def _pack_lapse(lo: int, latest: int) -> int | None:
+    return None if latest == NEVER else _pack_whole(latest - lo, NANOS)
+
+
+def _unpack_lapse(lo: int, packed: int | None) -> int:
+    return NEVER if packed is None else lo + _unpack_whole(packed, NANOS)
 
 
 def unpack_cell(day: int, packed: Sequence[Any], pairs: Sequence[Pair]) -> Cell:
     """The cell of that UTC day which `pack_cell` wrote; its end is not known."""
     instant, lapse, *holdings = packed
     lo = day * DAY + _unpack_whole(instant, QUARTER)
-    cell = Cell(lo, lo, NEVER if lapse is None else lo + _unpack_whole(lapse, NANOS))
+    cell = Cell(lo, lo)
     for name, *figures in holdings:
-        attribution, currency, updates = (name, None, 0) if isinstance(name, int) else name
-        cell.held[(*pairs[attribution], currency)] = [*unpack_figures(figures), attribution, updates]
+        attribution, currency, updates, own = (name, None, 0, lapse) if isinstance(name, int) else name
+        held = [*unpack_figures(figures), attribution, updates, _unpack_lapse(lo, own)]
+        cell.held[(*pairs[attribution], currency)] = held
     return cell
 
 

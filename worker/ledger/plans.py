@@ -18,7 +18,7 @@ from worker.intake import Unreadable, plan_of
 from worker.ledger import corrections, reports
 from worker.ledger.batches import Folded, RecordBatch, Refused
 from worker.ledger.book import Book, Why
-from worker.ledger.campaign import Campaign
+from worker.ledger.campaign import Campaign, in_currency
 from worker.ledger.cells import DAY, awkward
 from worker.ledger.kinds import CAMPAIGN, PENDING
 from worker.ledger.sheet import UPDATES
@@ -87,7 +87,7 @@ def _why_not(book: Book, campaign: Campaign, plan: Plan) -> Why | None:
 def _accept(book: Book, campaign: Campaign, plan: Plan, timestamp: int | None) -> Why | None:
     history = _in_order(campaign, plan) if timestamp is None else _next(book, campaign, plan, timestamp)
     added = [cut for cut in awkward(plan_cuts(history)) if cut not in campaign.cuts]
-    impossible = cut_for_ever(book, campaign, added)
+    impossible = cut_for_ever(book.past_of(campaign), campaign, added)
     if impossible is not None:
         return Why(reasons.INVALID_PLAN, _field_of(plan, impossible), _UNCUT)
     if campaign.history is None:
@@ -151,7 +151,7 @@ def _settle_currency(campaign: Campaign, currency: str) -> None:
 def _leave_out(campaign: Campaign, cell: OpenCell, out: dict[str | None, int]) -> int:
     """Take what is in another currency out of a cell, into *out*; how many updates."""
     updates, sheet = 0, campaign.pending.sheet
-    for key in [key for key in cell.held if not corrections.in_currency(campaign, key[2])]:
+    for key in [key for key in cell.held if not in_currency(campaign, key[2])]:
         row = cell.held.pop(key)
         out[key[2]] = out.get(key[2], 0) + sheet.spend(row)
         updates += sheet.get(row, UPDATES)

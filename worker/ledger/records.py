@@ -14,7 +14,7 @@ holds) and numbers, big-endian. A value is a msgpack array that begins with the 
 | `p`  | pending day        | id NUL day(4)            | pending cells, waiting cells                           |
 | `d`  | counted day        | id NUL day(4)            | cells                                                  |
 | `s`  | series             | id NUL number(4)         | source, channel, deal, line item, series, currency,    |
-|      |                    |                          | base_at                                                |
+|      |                    |                          | base_at, blurred_until                                 |
 | `r`  | reports of a day   | id NUL number(4) day(4)  | [at, sequence, event_id, bucket, figures] of each      |
 | `x`  | correction         | id NUL original(8)       | ordinal, note, sequence, at, event_id, figures         |
 | `w`  | waiting correction | id NUL own id(8)         | original, bucket, offset, key, value, note, ordinal    |
@@ -192,7 +192,8 @@ def pack_counted(data: bytes) -> bytes:
 
 def pack_series(series: Series) -> bytes:
     """The value of a series' record."""
-    return encode([VERSION, *series.identity, None if series.base_at == NEVER else series.base_at])
+    instants = (None if at == NEVER else at for at in (series.base_at, series.blurred_until))
+    return encode([VERSION, *series.identity, *instants])
 
 
 def pack_reports(reports: Iterable[Report]) -> bytes | None:
@@ -203,10 +204,12 @@ def pack_reports(reports: Iterable[Report]) -> bytes | None:
 
 def unpack_series(number: int, head: bytes, days: Iterable[bytes]) -> Series:
     """A series from its records."""
-    *identity, base_at = fields_of(head)
+    *identity, base_at, blurred_until = fields_of(head)
     packed = (report for day in days for report in fields_of(day)[0])
     reports = sorted((Report._make([*said, _unpack_said(figures)]) for *said, figures in packed), key=Report.place)
-    return Series(number, Identity(*identity), reports, NEVER if base_at is None else base_at)
+    series = Series(number, Identity(*identity), reports, NEVER if base_at is None else base_at)
+    series.blurred_until = NEVER if blurred_until is None else blurred_until
+    return series
 
 
 def _pack_said(figures: Iterable[int | None]) -> list[int | bytes | None]:

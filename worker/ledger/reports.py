@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from schemas import reasons
 from worker.ledger.book import Book, Special, Why
-from worker.ledger.campaign import Campaign
+from worker.ledger.campaign import Campaign, in_currency
 from worker.ledger.cells import COUNT, NEVER, lasting
-from worker.ledger.corrections import in_currency
 from worker.ledger.kinds import SERIES
 from worker.ledger.series import Identity, Report, Series, merge
 from worker.ledger.uncounted import NOWHERE

@@ -97,7 +97,17 @@ def steps(reports: Iterable[Report]) -> Iterator[Step]:
 class Series:
     """One running total: the reports that still matter, in order of event time."""
 
-    __slots__ = ("base_at", "changed_days", "head_changed", "identity", "number", "reports", "tip")
+    __slots__ = (
+        "_thinned",
+        "base_at",
+        "blurred_until",
+        "changed_days",
+        "head_changed",
+        "identity",
+        "number",
+        "reports",
+        "tip",
+    )
 
     def __init__(self, number: int, identity: Identity, reports: Sequence[Report] = (), base_at: int = NEVER) -> None:
         self.number = number
@@ -105,6 +115,10 @@ class Series:
         self.reports = list(reports)
         self.base_at = base_at
         """Reports dated before it are refused; NEVER: none is."""
+        self.blurred_until = NEVER
+        """Up to here a report may count for others as well, that lay in its cell before it."""
+        self._thinned = 0
+        """How many of the reports have been looked at for that."""
         self.tip: Tip = [None] * COUNT
         for report in self.reports:
             climb(self.tip, report)
@@ -134,6 +148,7 @@ class Series:
         """Hold exactly *reports*."""
         self.changed_days.update(report.at // DAY for report in set(self.reports).symmetric_difference(reports))
         self.reports = reports
+        self._thinned = 0
         self.tip = [None] * COUNT
         for report in reports:
             climb(self.tip, report)
@@ -145,12 +160,25 @@ class Series:
         Whatever is dated between the two falls into that cell as well, so only the cell's last total is asked for.
         The newest stays: it is what the next report is compared with.
         """
-        if len(self.reports) < 3:
-            return
-        first, second = self.reports[-3], self.reports[-2]
-        if second.at <= counted_until and _shadows(second, first) and cell_of(first.at) == cell_of(second.at):
-            del self.reports[-3]
-            self.changed_days.add(first.at // DAY)
+        reports, at = self.reports, self._thinned
+        while at + 2 < len(reports) and reports[at + 1].at < counted_until:
+            first, second = reports[at], reports[at + 1]
+            if _shadows(second, first) and cell_of(first.at) == cell_of(second.at):
+                del reports[at]
+                self.changed_days.add(first.at // DAY)
+                self._blur(second.at)
+            else:
+                at += 1
+        self._thinned = at
+
+    def _blur(self, until: int) -> None:
+        if until > self.blurred_until:
+            self.blurred_until = until
+            self.head_changed = True
+
+    def is_blurred(self, lo: int, cut: int, hi: int) -> bool:
+        """Whether of what was counted in [lo, hi) it may not be known how much of it before *cut*."""
+        return lo < cut <= self.blurred_until and any(cut <= report.at < hi for report in self.reports)
 
     def collapse(self, bucket: int) -> None:
         """Of the leading reports that came before *bucket* keep those that say each figure's last value."""
@@ -161,6 +189,7 @@ class Series:
         if base_at != self.base_at:
             self.base_at = base_at
             self.head_changed = True
+            self._blur(base_at)
             self._keep([*_last_of_each(self.reports[:old]), *self.reports[old:]])
 
     def counted(self, lo: int, hi: int) -> Iterator[Step]:
@@ -209,5 +238,6 @@ def merge(number: int, identity: Identity, parts: Sequence[Series]) -> tuple[Ser
     before = [step for part in parts for step in steps(part.reports)]
     merged = Series(number, identity, [s.report for s in after if s.sets], max(part.base_at for part in parts))
     merged.changed_days = {report.at // DAY for report in reports}
+    merged.blurred_until = max(part.blurred_until for part in parts)
     merged.head_changed = True
     return merged, _difference(after, before)

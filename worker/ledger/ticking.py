@@ -15,7 +15,6 @@ from typing import Any, Final, NamedTuple
 
 from worker.ledger.book import Book
 from worker.ledger.campaign import Campaign
-from worker.ledger.splitting import cut_at_tick
 from worker.pacing import Event, PacingState, take_tick
 
 CELLS_A_CAMPAIGN: Final = 20
@@ -53,7 +52,7 @@ def open_tick(book: Book, tick: int, *, complete: bool, first: bool) -> None:
     book.tick_first = first
     book.tick_done = None
     book.tick_campaigns = 0
-    book.counted_ordinal, book.tick_ordinal = book.tick_ordinal, book.memory.end
+    book.tick_ordinal = book.memory.end
     book.move_ticks(tick, tick + book.ticks.every)
     book.moved = True
 
@@ -98,8 +97,6 @@ def _judge(book: Book, campaign_id: str, tick: int, position: dict[str, Any] | N
     if campaign is None or campaign.history is None or _is_at_rest(campaign):
         return []
     book.use(campaign)
-    for cell in campaign.straddling(tick):
-        cut_at_tick(book, campaign, cell.lo, tick)
     events, state = take_tick(
         campaign.history,
         campaign.state,

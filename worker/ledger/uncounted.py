@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from worker.ledger.cells import ATTRIBUTION, COUNT, DAY, NEVER, UPDATES, Cell, Key
+from worker.ledger import sheet as on_sheet
+from worker.ledger.cells import ATTRIBUTION, COUNT, DAY, LATEST, NEVER, UPDATES, Cell, Key
 from worker.ledger.packing import decode, encode, pack_cells, unpack_cell
-from worker.ledger.sheet import ATTRIBUTION as NUMBER
-from worker.ledger.sheet import LATEST, Sheet
-from worker.ledger.sheet import UPDATES as COUNTED
+from worker.ledger.sheet import Sheet
 from worker.pacing import Attribution
 
 
@@ -96,19 +95,20 @@ class Uncounted:
         opened = self.open(cell.lo, cell.hi)
         for key, held in cell.held.items():
             row = self.hold(opened, key, held[ATTRIBUTION])
-            self.sheet.add(row, held[:COUNT], cell.latest, held[UPDATES])
+            self.sheet.add(row, held[:COUNT], held[LATEST], held[UPDATES])
 
     def value(self, cell: OpenCell) -> Cell:
         """A copy of what a cell holds."""
         sheet = self.sheet
-        copy = Cell(cell.lo, cell.hi, self.latest(cell))
+        copy = Cell(cell.lo, cell.hi)
         for key, row in cell.held.items():
-            copy.held[key] = [*sheet.figures(row), sheet.get(row, NUMBER), sheet.get(row, COUNTED)]
+            told = (sheet.get(row, column) for column in (on_sheet.ATTRIBUTION, on_sheet.UPDATES, on_sheet.LATEST))
+            copy.held[key] = [*sheet.figures(row), *told]
         return copy
 
     def latest(self, cell: OpenCell) -> int:
         """The latest event time in a cell."""
-        return max((self.sheet.get(row, LATEST) for row in cell.held.values()), default=NEVER)
+        return max((self.sheet.get(row, on_sheet.LATEST) for row in cell.held.values()), default=NEVER)
 
     def take(self, cell: OpenCell) -> Cell:
         """Take a cell away; what it held."""

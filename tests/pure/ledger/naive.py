@@ -47,6 +47,8 @@ class NaiveCampaign:
     """When its first plan came."""
     last: tuple[int, int] | None = None
     """The last tick that counted it, and what had come by then."""
+    cuts: set[int] = field(default_factory=set)
+    """The instants its plan asked about then."""
 
     def find(self, source: str, event_id: str) -> Json | None:
         for known in self.updates:
@@ -115,6 +117,15 @@ class NaiveCampaign:
             return now
         last, known = self.last
         return minus(now, self.totals(known, min(before, last + 1)))
+
+    def last_tick(self) -> int:
+        return -(2**80) if self.last is None else self.last[0]
+
+    def has_differences(self, cut: int) -> bool:
+        """Whether a report or a correction came since the last tick: what it changes has no order of arrival."""
+        since = 0 if self.last is None else self.last[1]
+        kinds = {known.said["kind"] for known in self.updates if since <= known.came < cut}
+        return not kinds.isdisjoint({"cumulative", "correction"})
 
     def cases(self, cut: int) -> dict[str, tuple[int, dict[str, int]]]:
         since = 0 if self.last is None else self.last[1]
