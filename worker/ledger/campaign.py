@@ -271,7 +271,7 @@ class Campaign:
 
     def after_tick(self, state: PacingState) -> None:
         """The tick is taken: what waited for it is pending now, and counted cells may move to their days."""
-        if state is not self.state or self.cases:
+        if state is not self.state or self.cases or self.waiting_cases:
             self.mark(CAMPAIGN)
         self.state = state
         self.cases, self.waiting_cases = self.waiting_cases, {}

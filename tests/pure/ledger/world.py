@@ -103,6 +103,8 @@ class World:
         self.offset = 0
         self.plans = 0
         self.naive: dict[str, NaiveCampaign] = {}
+        self.cut = 0
+        """The first offset that the open tick does not count."""
 
     # -- input
 
