@@ -99,6 +99,7 @@ def in_short(step: Step) -> str:
         pytest.param(thresholds(enter_ticks=2), "", "-11 -11 11 11 5", ". u+w . u-wo+w o-w", id="turning takes them too"),
         pytest.param(thresholds(enter_ticks=2), "", "-11 -11 11 -11 11 11", ". u+w . . . u-wo+w", id="in a row again"),
         pytest.param(thresholds(exit_ticks=2), "", "-11 -7 -7 -7", "u+w . u-w .", id="two ticks to leave"),
+        pytest.param(thresholds(exit_ticks=3), "", "-11 -7 -7 -7", "u+w . . u-w", id="three ticks to leave"),
         pytest.param(thresholds(exit_ticks=2), "", "-11 -7 -8 -7 -7", "u+w . . . u-w", id="in a row"),
         pytest.param(thresholds(exit_ticks=2), "", "-26 -15 -15 -7 -7", "u+c . uvw . u-w", id="each level takes its own"),
         pytest.param(thresholds(exit_ticks=2), "", "-26 -15 -7", "u+c . u-c", id="but ends where it has come to"),
