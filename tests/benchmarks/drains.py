@@ -1,0 +1,139 @@
+"""
+How long this worker takes for a backlog, and whether it ends where an independent sum does.
+
+The clock runs from the moment the last partition is open to the commit that saves the last update: Faust's start is
+not in it, fetching, ticks and checkpoints are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import NamedTuple
+
+from schemas.fields import parse_time
+from tests.benchmarks.commits import TickClosed, commits, marker, snapshot_of, tick_closed
+from tests.benchmarks.running import PARTITIONS, App, WorkerProcess
+from tests.benchmarks.waiting import NoFigureError, wait_for
+
+NANOS = 10**9
+TOTALS_SECONDS = 400.0
+
+
+class Drained(NamedTuple):
+    """A backlog that was folded and saved."""
+
+    updates: int
+    seconds: float
+    judged: int
+    """Campaigns that ticks judged meanwhile."""
+    end: float
+    """When the last update was saved, in seconds since 1970."""
+
+    @property
+    def per_second(self) -> float:
+        """Updates a second."""
+        return self.updates / self.seconds
+
+
+def drained(app: App, workers: Sequence[WorkerProcess], topic: str, count: int, seconds: float) -> Drained:
+    """Wait until *workers* have folded and saved *count* records of *topic*; how that went."""
+    app.wait_folded(workers, topic, count, seconds)
+    begun = max(at for worker in workers for at in worker.opened())
+    before, end = _between(progress(app, topic), begun, count)
+    if end <= begun:
+        raise NoFigureError(f"{count:,} updates are too few to measure")
+    return Drained(count - before, end - begun, _judged(app, begun, end), end)
+
+
+class Progress(NamedTuple):
+    """A checkpoint: when it was committed, of which partition, and where that stood."""
+
+    at: float
+    partition: int
+    position: int
+
+
+def progress(app: App, topic: str) -> list[Progress]:
+    """Every checkpoint there was."""
+    found = commits(app.bootstrap, app.ledger, PARTITIONS, marker)
+    return [Progress(each.at, each.partition, each.kept[-1]["positions"].get(topic, 0)) for each in found]
+
+
+def _between(checkpoints: Sequence[Progress], begun: float, count: int) -> tuple[int, float]:
+    """How many records were saved when it *begun*, and when *count* were."""
+    stood: dict[int, int] = {}
+    before = 0
+    for at, partition, position in checkpoints:
+        stood[partition] = position
+        if at <= begun:
+            before = sum(stood.values())
+        if sum(stood.values()) >= count:
+            return before, at
+    raise NoFigureError(f"the last checkpoint holds {sum(stood.values()):,} of {count:,} updates")
+
+
+def _judged(app: App, begun: float, end: float) -> int:
+    """Campaigns of the ticks that closed in this time."""
+    return sum(tick.campaigns for _, at, tick in closed_ticks(app) if begun <= at <= end)
+
+
+def closed_ticks(app: App) -> list[tuple[int, float, TickClosed]]:
+    """Every tick of every partition, and when its last event was committed."""
+    found = commits(app.bootstrap, app.output("tick_closed"), PARTITIONS, tick_closed)
+    return [(each.partition, each.at, tick) for each in found for tick in each.kept]
+
+
+class WholeTick(NamedTuple):
+    """A tick that every partition closed with all its input."""
+
+    tick: str
+    closed: float
+    """When the last event of its last partition was committed, in seconds since 1970."""
+
+
+def wait_whole_tick(
+    app: App, workers: Sequence[WorkerProcess], after: float, campaigns: int, seconds: float
+) -> WholeTick:
+    """Wait for a complete tick over all *campaigns* whose time is *after*."""
+    what = f"a complete tick over {campaigns:,} campaigns"
+    return wait_for(lambda: _whole_tick(app, workers, after, campaigns), what, seconds=seconds, every=2)
+
+
+def _whole_tick(app: App, workers: Sequence[WorkerProcess], after: float, campaigns: int) -> WholeTick | None:
+    for worker in workers:
+        if worker.process.poll() is not None:
+            raise NoFigureError(f"a worker ended with {worker.process.returncode}: {worker.tail()}")
+    parts: dict[str, list[tuple[float, TickClosed]]] = {}
+    for _, at, tick in closed_ticks(app):
+        if tick.complete and instant(tick.tick) > after:
+            parts.setdefault(tick.tick, []).append((at, tick))
+    for name, closed in sorted(parts.items()):
+        if len(closed) == PARTITIONS and sum(tick.campaigns for _, tick in closed) == campaigns:
+            return WholeTick(name, max(at for at, _ in closed))
+    return None
+
+
+def instant(tick: str) -> float:
+    """A tick's time, in seconds since 1970."""
+    return parse_time(tick) / NANOS
+
+
+def check_totals(app: App, whole: WholeTick, expected: Mapping[str, int]) -> None:
+    """NoFigureError unless the snapshots of a tick say what the independent sum does, campaign by campaign."""
+    found = commits(app.bootstrap, app.output("snapshot_taken"), PARTITIONS, snapshot_of(whole.tick))
+    totals = {
+        snapshot.campaign_id: int(Decimal(snapshot.total_spend) * NANOS) for each in found for snapshot in each.kept
+    }
+    compare(totals, expected)
+
+
+def compare(totals: Mapping[str, int], expected: Mapping[str, int]) -> None:
+    """NoFigureError unless both are the same; campaigns without spend may be left out of either."""
+    wrong = [name for name in totals.keys() | expected.keys() if totals.get(name, 0) != expected.get(name, 0)]
+    if wrong:
+        name = min(wrong)
+        raise NoFigureError(
+            f"ended at other totals than the independent sum for {len(wrong):,} campaigns;"
+            f" {name}: {totals.get(name, 0)}, not {expected.get(name, 0)} nanos"
+        )

@@ -1,0 +1,110 @@
+"""
+What grows with the number of campaigns: throughput, the time of a tick, the time to come back after kill -9.
+
+For each size on a broker of its own: plans first, and folded; then the backlog, spread evenly over the campaigns;
+then, when the worker is idle, a whole tick; then kill -9 and a restart.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+from tests.benchmarks.asked import Asked
+from tests.benchmarks.drains import Drained, check_totals, drained, instant, wait_whole_tick
+from tests.benchmarks.feed import send
+from tests.benchmarks.machine import BROKER_CORE, WORKER_CORE
+from tests.benchmarks.report import Report
+from tests.benchmarks.running import PARTITIONS, PLANS, READY_SECONDS, SPEND, App, WorkerProcess, alive
+from tests.benchmarks.waiting import NoFigureError, wait_for
+from tests.benchmarks.workload import Backlog, plans
+from tests.kafka.broker import running_broker
+
+TICK_SECONDS = 60
+RESUMED_SECONDS = 600.0
+
+
+def measure(asked: Asked, report: Report) -> None:
+    """Every size; one that fails says so, and the next is tried."""
+    ticks: dict[int, float] = {}
+    for campaigns in asked.sizes:
+        try:
+            _size(asked, campaigns, report, ticks)
+        except (NoFigureError, TimeoutError, OSError, ValueError) as error:
+            report.no_figure(f"{campaigns:,} campaigns", str(error))
+    if ticks:
+        report.figure("campaigns at which a tick takes its whole 60 s", *_limit(ticks))
+
+
+def _size(asked: Asked, campaigns: int, report: Report, ticks: dict[int, float]) -> None:
+    with running_broker(cpu=BROKER_CORE) as broker:
+        app = App(broker.bootstrap, f"bench-{campaigns}", asked.home, tick_seconds=TICK_SECONDS)
+        now = datetime.now(UTC)
+        send(broker.bootstrap, PLANS, plans(campaigns, now))
+        with app.running(WORKER_CORE) as workers:
+            app.wait_folded(workers, PLANS, campaigns, 120 + campaigns / 500)
+        backlog = Backlog(asked.updates, campaigns, now)
+        send(broker.bootstrap, SPEND, backlog)
+        with app.running(WORKER_CORE) as workers:
+            done = drained(app, workers, SPEND, asked.updates, 300 + asked.updates / 5_000)
+            report.figure(f"updates/s over {campaigns:,} campaigns", *_speed(done))
+            whole = wait_whole_tick(app, workers, done.end, campaigns, 6 * TICK_SECONDS + campaigns / 1_000)
+            ticks[campaigns] = whole.closed - instant(whole.tick)
+            report.figure(f"tick over {campaigns:,} campaigns", *_tick(campaigns, ticks[campaigns]))
+            check_totals(app, whole, backlog.exact)
+            workers[0].kill()
+        _restore(app, campaigns, asked.updates, report)
+
+
+def _speed(done: Drained) -> tuple[str, str]:
+    how = (
+        f"drain of {done.updates:,} updates, hit uniformly, in {done.seconds:.2f} s; ticks each 60 s"
+        f" judged {done.judged:,} campaigns meanwhile"
+    )
+    return f"{done.per_second:,.0f}", how
+
+
+def _tick(campaigns: int, seconds: float) -> tuple[str, str]:
+    how = (
+        f"{seconds:.2f} s from the tick's time to the commit of its last event, {PARTITIONS} partitions on one core,"
+        " three channels a campaign, no input meanwhile"
+    )
+    return f"{seconds / campaigns * 1e6:,.0f} µs a campaign", how
+
+
+def _limit(ticks: dict[int, float]) -> tuple[str, str]:
+    """Where a tick takes its window: reached, or carried on from the largest size."""
+    largest = max(ticks)
+    limit = largest * TICK_SECONDS / ticks[largest]
+    over = [size for size in sorted(ticks) if ticks[size] > TICK_SECONDS]
+    seen = f"the tick over {over[0]:,} took longer" if over else "no tick that was measured took longer"
+    return f"{limit:,.0f}", f"in proportion to the tick over {largest:,} campaigns ({ticks[largest]:.1f} s); {seen}"
+
+
+def _restore(app: App, campaigns: int, updates: int, report: Report) -> None:
+    """Start again after kill -9, and wait until every partition folds again."""
+    begun = time.time()
+    with app.running(WORKER_CORE) as workers:
+        worker = workers[0]
+        wait_for(alive(workers, lambda: len(worker.opened()) == PARTITIONS), "the restore", seconds=RESUMED_SECONDS)
+        opened = max(worker.opened())
+        worker.wait_ready()
+        found = _samples(worker)
+    records, seconds = found["pacing_restore_records_total"], found["pacing_restore_seconds_sum"] / PARTITIONS
+    of = f"{campaigns:,} campaigns and {updates:,} updates"
+    report.figure(
+        f"restore of {of}",
+        f"{records / seconds:,.0f} records/s",
+        f"{records:,.0f} ledger records in {seconds:.2f} s, from assignment to a partition that is open, the mean of"
+        f" {PARTITIONS} restored at once; a record holds up to 8,192 ids",
+    )
+    report.figure(
+        f"resumed after kill -9 with {of}",
+        f"{opened - begun:.2f} s",
+        "from the start of the new process, with the same member id, to the opening of its last partition",
+    )
+
+
+def _samples(worker: WorkerProcess) -> dict[str, float]:
+    """The metrics of a worker that answers; a restored ledger may keep it busy for a while."""
+    return wait_for(lambda: worker.metrics() or None, "the metrics", seconds=READY_SECONDS)
