@@ -84,8 +84,8 @@ def _peers(
     contender(
         "plain Faust agent",
         few,
-        f"a Faust table, written once an event; {few:,} of the updates, because it is slow: its rate counts; repeats found in"
-        " a set that is not kept, no corrections",
+        f"a Faust table, written once an event; {few:,} of the updates, because it is slow: its rate counts; repeats"
+        " found in a set that is not kept, no corrections",
         lambda: peers.faust_seconds(bootstrap, SHORT, few, _folder(asked.home, "faust"), once_of_short),
     )
 

@@ -102,21 +102,22 @@ class App:
             for worker in workers:
                 worker.kill()
 
-    def committed(self, topic: str) -> int:
-        """How many records of *topic* are folded and saved, by what the group has told lag tools."""
-        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": self.name})
-        try:
-            places = [TopicPartition(topic, partition) for partition in range(PARTITIONS)]
-            return sum(max(0, place.offset) for place in consumer.committed(places, timeout=10))
-        except KafkaException as error:
-            raise NoFigureError(f"the broker does not tell how far {self.name} is: {error}") from error
-        finally:
-            consumer.close()
-
     def wait_folded(self, workers: Sequence[WorkerProcess], topic: str, count: int, seconds: float) -> None:
-        """Wait until *count* records of *topic* are folded and saved."""
+        """Wait until *count* records of *topic* are folded and saved, by what the group tells lag tools."""
         what = f"{self.name} folding {count:,} records of {topic}"
-        wait_for(alive(workers, lambda: self.committed(topic) >= count), what, seconds=seconds, every=0.5)
+        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": self.name, "log_level": 0})
+        with contextlib.closing(consumer):
+            saved = alive(workers, lambda: _committed(consumer, topic) >= count)
+            wait_for(saved, what, seconds=seconds, every=0.5)
+
+
+def _committed(consumer: Consumer, topic: str) -> int:
+    """How many records of *topic* the group has committed; 0 while the broker cannot tell."""
+    places = [TopicPartition(topic, partition) for partition in range(PARTITIONS)]
+    try:
+        return sum(max(0, place.offset) for place in consumer.committed(places, timeout=10))
+    except KafkaException:
+        return 0
 
 
 class WorkerProcess:
