@@ -24,11 +24,11 @@ from typing import Final
 
 from tests.benchmarks import machine
 from tests.benchmarks.asked import add_options, asked_of
-from tests.benchmarks.report import Report, markdown, speed_of_ours
+from tests.benchmarks.report import Report, markdown, one_line, speed_of_ours
 from tests.kafka.broker import ROOT
 
 # Seconds that a part may take on five million updates; fewer may take as long.
-PARTS: Final = {
+PARTS: Final[dict[str, float]] = {
     "compare": 2_400,
     "workers": 1_200,
     "sizes": 5_400,
@@ -58,6 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(parts: Sequence[str], arguments: Sequence[str]) -> int:
     """Every part in a process of its own; 1 if one of them failed."""
     begun, load = datetime.now(UTC), machine.load()
+    # SIGTERM as Ctrl-C: what was started is ended, and what was found is told.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     failed = False
     with tempfile.TemporaryDirectory(prefix="pacing-bench-", ignore_cleanup_errors=True) as folder:
         report = Report(Path(folder, "rows"))
@@ -104,7 +106,7 @@ def part_ran(part: str, arguments: Sequence[str], report: Report, folder: Path) 
             end_all(process)
         if code:
             errors.seek(0)
-            report.no_figure(part, f"the part ended with {code}: {errors.read()}")
+            report.no_figure(part, f"the part ended with {code}: {one_line(errors.read(), 240)}")
     if code is None:
         report.no_figure(part, f"the part did not end within {PARTS[part]} s")
     return code == 0

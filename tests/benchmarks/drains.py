@@ -7,13 +7,13 @@ not in it, fetching, ticks and checkpoints are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
 from schemas.fields import parse_time
 from tests.benchmarks.commits import TickClosed, commits, marker, snapshot_of, tick_closed
-from tests.benchmarks.running import PARTITIONS, App, WorkerProcess
+from tests.benchmarks.running import PARTITIONS, App, WorkerProcess, alive
 from tests.benchmarks.waiting import NoFigureError, wait_for
 
 NANOS = 10**9
@@ -39,7 +39,7 @@ class Drained(NamedTuple):
 def drained(app: App, workers: Sequence[WorkerProcess], topic: str, count: int, seconds: float) -> Drained:
     """Wait until *workers* have folded and saved *count* records of *topic*; how that went."""
     app.wait_folded(workers, topic, count, seconds)
-    begun = max(at for worker in workers for at in worker.opened())
+    begun = max(opened.at for worker in workers for opened in worker.opened())
     before, end = _between(progress(app, topic), begun, count)
     if end <= begun:
         raise NoFigureError(f"{count:,} updates are too few to measure")
@@ -88,8 +88,8 @@ class WholeTick(NamedTuple):
     """A tick that every partition closed with all its input."""
 
     tick: str
-    closed: float
-    """When the last event of its last partition was committed, in seconds since 1970."""
+    seconds: float
+    """From its time, or from where the partition closed the tick before if that was later, to its last commit."""
 
 
 def wait_whole_tick(
@@ -97,21 +97,24 @@ def wait_whole_tick(
 ) -> WholeTick:
     """Wait for a complete tick over all *campaigns* whose time is *after*."""
     what = f"a complete tick over {campaigns:,} campaigns"
-    return wait_for(lambda: _whole_tick(app, workers, after, campaigns), what, seconds=seconds, every=2)
+    found = alive(workers, lambda: next(whole_ticks(closed_ticks(app), after, campaigns), None))
+    return wait_for(found, what, seconds=seconds, every=2)
 
 
-def _whole_tick(app: App, workers: Sequence[WorkerProcess], after: float, campaigns: int) -> WholeTick | None:
-    for worker in workers:
-        if worker.process.poll() is not None:
-            raise NoFigureError(f"a worker ended with {worker.process.returncode}: {worker.tail()}")
-    parts: dict[str, list[tuple[float, TickClosed]]] = {}
-    for _, at, tick in closed_ticks(app):
+def whole_ticks(closed: Sequence[tuple[int, float, TickClosed]], after: float, campaigns: int) -> Iterator[WholeTick]:
+    """The complete ticks over all *campaigns* whose time is *after*, of those that were *closed*, in their order."""
+    parts: dict[str, list[TickClosed]] = {}
+    seconds: dict[str, float] = {}
+    stood: dict[int, float] = {}
+    for partition, at, tick in closed:
+        begun = max(instant(tick.tick), stood.get(partition, 0.0))
+        stood[partition] = at
         if tick.complete and instant(tick.tick) > after:
-            parts.setdefault(tick.tick, []).append((at, tick))
-    for name, closed in sorted(parts.items()):
-        if len(closed) == PARTITIONS and sum(tick.campaigns for _, tick in closed) == campaigns:
-            return WholeTick(name, max(at for at, _ in closed))
-    return None
+            parts.setdefault(tick.tick, []).append(tick)
+            seconds[tick.tick] = max(seconds.get(tick.tick, 0.0), at - begun)
+    for name, ticks in sorted(parts.items()):
+        if len(ticks) == PARTITIONS and sum(tick.campaigns for tick in ticks) == campaigns:
+            yield WholeTick(name, seconds[name])
 
 
 def instant(tick: str) -> float:

@@ -18,6 +18,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
@@ -36,7 +37,9 @@ OUTPUTS = (
     "snapshot_taken deviation_detected deviation_resolved reallocation_recommended alert_raised alert_cleared"
     " tick_closed"
 ).split()
-RESTORED = re.compile(r"partition (\d+) restored")
+RESTORED = re.compile(r"partition \d+ restored in ([0-9.]+) s")
+
+T = TypeVar("T")
 
 
 class App:
@@ -120,6 +123,13 @@ def _committed(consumer: Consumer, topic: str) -> int:
         return 0
 
 
+class Opened(NamedTuple):
+    """A partition that was restored: when, in seconds since 1970, and how many seconds that took."""
+
+    at: float
+    seconds: float
+
+
 class WorkerProcess:
     """One worker process."""
 
@@ -162,11 +172,13 @@ class WorkerProcess:
         except OSError:
             return ""
 
-    def opened(self) -> list[float]:
-        """When each of its partitions was open, in seconds since 1970."""
+    def opened(self) -> list[Opened]:
+        """When each of its partitions was open, and how long that took."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
-        told = [json.loads(line) for line in lines if RESTORED.search(line) and line.startswith("{")]
-        return [datetime.fromisoformat(each["timestamp"]).timestamp() for each in told]
+        told = [
+            (json.loads(line), found[1]) for line in lines if line.startswith("{") if (found := RESTORED.search(line))
+        ]
+        return [Opened(datetime.fromisoformat(said["timestamp"]).timestamp(), float(took)) for said, took in told]
 
     def tail(self) -> str:
         """The end of its log."""
@@ -191,10 +203,10 @@ class WorkerProcess:
         self.process.wait()
 
 
-def alive(workers: Sequence[WorkerProcess], condition: Callable[[], bool]) -> Callable[[], bool]:
+def alive(workers: Sequence[WorkerProcess], condition: Callable[[], T]) -> Callable[[], T]:
     """*condition*, with an end to waiting when a worker has ended."""
 
-    def holds() -> bool:
+    def holds() -> T:
         for worker in workers:
             if worker.process.poll() is not None:
                 raise NoFigureError(f"a worker ended with {worker.process.returncode}: {worker.tail()}")
