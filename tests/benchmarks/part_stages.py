@@ -21,9 +21,11 @@ from tests.benchmarks.report import Report
 from tests.benchmarks.running import PLANS, SPEND
 from tests.benchmarks.workload import Backlog, plans
 from worker import joining
+from worker.app import GC_THRESHOLDS
 from worker.ledger import bulk, fold
 from worker.ledger.identity import IdMemory
 from worker.ledger.ledger import Ledger
+from worker.ownership import collect_and_freeze
 
 MOST_UPDATES = 1_000_000
 # As often as checkpoints are taken at full speed: every so many updates of a partition.
@@ -91,8 +93,9 @@ def measure(asked: Asked, report: Report) -> None:
         held.fold_plans(batch)
     held.changes()
     log = [(batch.offsets[0], written(batch)) for batch in batches(SPEND, Backlog(count, asked.campaigns, now))]
-    gc.collect()
-    gc.freeze()
+    # As the worker does with a restored ledger.
+    gc.set_threshold(*GC_THRESHOLDS)
+    collect_and_freeze()
     clock, begun = Clock(), time.thread_time()
     with _timed(clock):
         _fold(held, log, clock)

@@ -69,14 +69,14 @@ def _drains(rows: Sequence[Row]) -> Iterator[str]:
     ours = speed_of_ours(rows)
     drains = [row for row in rows if row["row"] in {"drain", "no drain"}]
     if drains:
-        yield "| the same backlog, drained by | updates | seconds | updates/s | to this worker | how it was measured |"
+        yield "| the same backlog, drained by | updates | seconds | updates/s | this worker is | how it was measured |"
         yield "|---|---:|---:|---:|---:|---|"
     for row in drains:
         if row["row"] == "no drain":
             yield f"| {row['name']} | | | **failed** | | {row['why']} |"
         else:
             speed = row["updates"] / row["seconds"]
-            ratio = f"{speed / ours:.2f}" if ours else ""
+            ratio = f"{ours / speed:.2f} times as fast" if ours and row["name"] != OURS else ""
             yield (
                 f"| {row['name']} | {row['updates']:,} | {row['seconds']:.2f} | {speed:,.0f} | {ratio} | {row['how']} |"
             )

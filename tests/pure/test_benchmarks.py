@@ -100,7 +100,7 @@ def test_a_contender_that_failed_stands_in_the_table_beside_the_others(tmp_path:
     report.no_drain("another", "ended with 1:\nno | memory")
     report.no_figure("gap", "no tick")
     table = markdown(report.rows(), ["a note"]).splitlines()
-    assert "| a peer | 1,000 | 8.00 | 125 | 0.25 | so as well |" in table
+    assert "| a peer | 1,000 | 8.00 | 125 | 4.00 times as fast | so as well |" in table
     assert "| another | | | **failed** | | ended with 1: no / memory |" in table
     assert "| gap | **failed** | no tick |" in table
 
