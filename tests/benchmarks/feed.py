@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Iterator
 from functools import cache
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -32,6 +32,7 @@ SENT_SECONDS = 60.0
 
 def send(bootstrap: str, topic: str, messages: Iterable[Message]) -> None:
     """Produce as an ad server would: keyed by campaign, in its murmur2 partition."""
+    lost: list[str] = []
     with on_every_core():
         producer = Producer(
             {
@@ -41,6 +42,8 @@ def send(bootstrap: str, topic: str, messages: Iterable[Message]) -> None:
                 "batch.num.messages": 10_000,
                 "queue.buffering.max.messages": 500_000,
                 "queue.buffering.max.kbytes": 512 * 1024,
+                "delivery.report.only.error": True,
+                "on_delivery": lambda error, _: lost.append(str(error)),
             }
         )
         for number, message in enumerate(messages):
@@ -49,6 +52,8 @@ def send(bootstrap: str, topic: str, messages: Iterable[Message]) -> None:
                 producer.poll(0)
         if left := producer.flush(FLUSH_SECONDS):
             raise NoFigureError(f"{left} messages to {topic} were not acknowledged within {FLUSH_SECONDS} s")
+    if lost:
+        raise NoFigureError(f"{len(lost)} messages to {topic} were not taken: {lost[0]}")
 
 
 def _produce(producer: Producer, topic: str, message: Message) -> None:
@@ -75,10 +80,11 @@ class Step(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """A batch on its way: when it was sent, in seconds since 1970, and the offset behind it."""
+    """A batch that was taken: when it was sent and acknowledged, in seconds since 1970, and the offset behind it."""
 
     partition: int
     at: float
+    acknowledged: float
     end: int
     size: int
     """How many updates it holds."""
@@ -126,16 +132,19 @@ async def _stream(bootstrap: str, topic: str, steps: list[Step]) -> list[Sent]:
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks=1, max_batch_size=BATCH_BYTES)
     await producer.start()
     try:
-        going = []
+        going: list[asyncio.Task[Sent]] = []
         begun = time.monotonic()
         for number, step in enumerate(steps):
             await asyncio.sleep(max(0.0, begun + number * STEP_SECONDS - time.monotonic()))
             for partition, batch, count in step.batches:
                 at = time.time()
-                going.append((partition, at, count, await producer.send_batch(batch, topic, partition=partition)))
-        return [
-            Sent(partition, at, (await asyncio.wait_for(sent, SENT_SECONDS)).offset + count, count)
-            for partition, at, count, sent in going
-        ]
+                sent = await producer.send_batch(batch, topic, partition=partition)
+                going.append(asyncio.create_task(_acknowledged(sent, partition, at, count)))
+        return list(await asyncio.wait_for(asyncio.gather(*going), SENT_SECONDS))
     finally:
         await producer.stop()
+
+
+async def _acknowledged(sent: asyncio.Future[Any], partition: int, at: float, count: int) -> Sent:
+    taken = await sent
+    return Sent(partition, at, time.time(), taken.offset + count, count)

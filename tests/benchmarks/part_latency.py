@@ -42,6 +42,8 @@ def measure(asked: Asked, report: Report) -> None:
             f" ticks each {TICK_SECONDS} s over {asked.campaigns:,} campaigns"
         )
         late = [each for each in sent if each.at - sent[0].at > min(WARM_SECONDS, took / 2)]
+        acknowledged = sorted((each.acknowledged - each.at, each.size) for each in late)
+        how += f"; the broker's acknowledgement alone takes {_told(acknowledged)}"
         report.figure("produce to checkpoint", _percentiles(late, _checkpoints(app)), f"{how}; to the commit")
         report.figure("produce to snapshot", _percentiles(late, _ticks(app)), f"{how}; to the commit of the tick")
 
@@ -98,7 +100,10 @@ def _percentiles(sent: Sequence[Sent], covered: dict[int, Covered]) -> str:
             times.append((ways[place][0] - each.at, each.size))
     if not times:
         raise NoFigureError("nothing that was sent was covered")
-    times.sort()
+    return _told(sorted(times))
+
+
+def _told(times: Sequence[tuple[float, int]]) -> str:
     return f"p50 {_at(times, 0.50):,.0f} ms, p99 {_at(times, 0.99):,.0f} ms"
 
 

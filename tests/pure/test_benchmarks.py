@@ -71,7 +71,7 @@ def test_a_tick_that_waited_for_the_one_before_is_timed_from_there() -> None:
 
 
 def test_percentiles_weigh_a_batch_by_its_updates() -> None:
-    sent = [Sent(0, 10.0, 100, 98), Sent(0, 10.5, 101, 1), Sent(1, 11.0, 7, 1), Sent(1, 12.0, 9, 1)]
+    sent = [Sent(0, 10.0, 0.0, 100, 98), Sent(0, 10.5, 0.0, 101, 1), Sent(1, 11.0, 0.0, 7, 1), Sent(1, 12.0, 0.0, 9, 1)]
     covered = {0: [(10.1, 100), (11.5, 200)], 1: [(11.2, 5), (13.0, 8)]}
     assert _percentiles(sent, covered) == "p50 100 ms, p99 1,000 ms"
     with pytest.raises(NoFigureError):
