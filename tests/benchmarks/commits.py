@@ -25,7 +25,7 @@ K = TypeVar("K")
 Keep = Callable[[bytes | None, bytes | None], K | None]
 """What is kept of a record, by key and value; None: nothing."""
 
-READ_SECONDS = 300.0
+READ_SECONDS = 600.0
 FETCH_BYTES = 8 * 1024 * 1024
 BATCHES = 64
 
