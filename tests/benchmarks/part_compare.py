@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.benchmarks import peers
 from tests.benchmarks.asked import Asked
-from tests.benchmarks.drains import check_totals, drained, wait_whole_tick
+from tests.benchmarks.drains import check_totals, drained, fold_plans, wait_whole_tick
 from tests.benchmarks.feed import send
 from tests.benchmarks.machine import BROKER_CORE, WORKER_CORE
 from tests.benchmarks.report import OURS, Report
@@ -32,6 +32,7 @@ def measure(asked: Asked, report: Report) -> None:
         ours = App(broker.bootstrap, "bench", asked.home, tick_seconds=2)
         broker.create_topics([SHORT], partitions=4)
         send(broker.bootstrap, PLANS, plans(asked.campaigns, now))
+        attempt(report, OURS, lambda: fold_plans(ours, asked.campaigns))
         backlog = Backlog(asked.updates, asked.campaigns, now)
         send(broker.bootstrap, SPEND, backlog)
         short = Backlog(min(asked.peer_updates, asked.updates), asked.campaigns, now)

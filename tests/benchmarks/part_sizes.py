@@ -15,7 +15,7 @@ from functools import partial
 import psutil
 
 from tests.benchmarks.asked import Asked
-from tests.benchmarks.drains import Drained, WholeTick, check_totals, drained, wait_whole_tick
+from tests.benchmarks.drains import Drained, WholeTick, check_totals, drained, fold_plans, wait_whole_tick
 from tests.benchmarks.feed import send
 from tests.benchmarks.machine import BROKER_CORE, WORKER_CORE
 from tests.benchmarks.report import Report
@@ -25,8 +25,6 @@ from tests.benchmarks.workload import Backlog, plans
 from tests.kafka.broker import running_broker
 
 TICK_SECONDS = 60
-# Plans wait while a tick is taken: without one they are folded sooner.
-NO_TICK = "86400"
 RESUMED_SECONDS = 600.0
 GIB = 1 << 30
 # At the most, of the worker, the broker and this process, which keeps sums: a campaign took 11 kB in the worker alone.
@@ -57,9 +55,7 @@ def _size(asked: Asked, campaigns: int, report: Report, ticks: dict[int, float])
         app = App(broker.bootstrap, f"bench-{campaigns}", asked.home, tick_seconds=TICK_SECONDS)
         now = datetime.now(UTC)
         send(broker.bootstrap, PLANS, plans(campaigns, now))
-        with app.running(WORKER_CORE, PACING_TICK_SECONDS=NO_TICK) as workers:
-            app.wait_folded(workers, PLANS, campaigns, 120 + campaigns / 500)
-            workers[0].kill()
+        fold_plans(app, campaigns)
         backlog = Backlog(asked.updates, campaigns, now)
         send(broker.bootstrap, SPEND, backlog)
         with app.running(WORKER_CORE) as workers:
