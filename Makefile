@@ -54,8 +54,8 @@ format: $(VENV)/.dev ## put the code into form
 hooks: $(VENV)/.dev ## check each commit before it is made
 	$(BIN)/pre-commit install
 
-bench: $(VENV)/.dev ## how fast, on a real Kafka: against a plain Faust agent, and a tick over 100,000 campaigns
-	$(BIN)/python -m tests.benchmarks.bench
+bench: $(VENV)/.dev ## how fast, on a real Kafka: against four peers, and how it grows (BENCH_ARGS="--only compare ...")
+	$(BIN)/python -m tests.benchmarks.bench $(BENCH_ARGS)
 
 mutants: $(VENV)/.dev ## change thresholds, reallocation and the deviations' life in small ways: each must fail a test
 	$(BIN)/python -m tests.mutants
