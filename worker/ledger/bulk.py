@@ -12,7 +12,7 @@ the others. So this file decides nothing: it is the shorter way to what `fold` d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import compress
 from typing import Any, NamedTuple
 
@@ -77,14 +77,18 @@ class Written(NamedTuple):
     bodies: Hashes
 
 
-def fold(book: Book, updates: Sequence[SpendUpdate], keys: Sequence[bytes | None], row_of: RowOf) -> Bulk:
-    """Fold the plain ones of *updates*."""
+def fold(
+    book: Book, updates: Sequence[SpendUpdate], keys: Sequence[bytes | None], row_of: RowOf, apart: Collection[int]
+) -> Bulk:
+    """Fold the plain ones of *updates*, whose ids are none of those in *apart*."""
     columns = transpose(updates)
     ids = _ids(columns)
     stretch = Stretch(columns, ids, _first(ids), book.memory.find_all(ids))
     taken, fine = read(columns)
     if book.partitions:
         fine &= _are_keys(keys, columns.campaign_id)
+    if apart:
+        fine &= ~np.isin(ids, np.array(list(apart), np.uint64))
     new = fine & stretch.is_new()
     rows = _rows(book, taken, new, updates, row_of)
     notes = _notes(book, taken, rows)

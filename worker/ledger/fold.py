@@ -15,6 +15,7 @@ same effect; what it leaves comes here.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -37,6 +38,8 @@ STRETCH: Final = 8192
 
 COLUMNS_FROM: Final = 128
 """Updates from which on columns are faster; fewer are folded one by one."""
+
+_KIND: Final = operator.attrgetter("kind")
 
 _FULL: Final = "the ledger holds as many {} as it may"
 
@@ -98,16 +101,39 @@ class Stretch:
         return [update for update in updates if update is not None]
 
     def _fold_columns(self, updates: Sequence[SpendUpdate]) -> list[int]:
-        """Fold *updates* a column at a time, and one by one what is left; the ids this accepts."""
+        """Fold the plain ones of *updates* a column at a time, and one by one what is left; the ids this accepts."""
         from worker.ledger import bulk
 
-        done = bulk.fold(self.book, updates, self.keys, self._row)
+        apart = self._apart(updates)
+        if len(apart) == len(updates):
+            return self._fold_few(updates)
+        plain = [place for place in range(len(updates)) if place not in apart] if apart else range(len(updates))
+
+        def row_of(at: int, update: SpendUpdate, instant: int) -> int:
+            return self._row(plain[at], update, instant)
+
+        chosen = [updates[place] for place in plain] if apart else updates
+        keys = [self.keys[place] for place in plain] if apart else self.keys
+        done = bulk.fold(self.book, chosen, keys, row_of, apart.values())
         self.accepted += done.accepted
         self.duplicates += done.duplicates
-        self.hashes = done.hashes
+        self.hashes = {plain[at]: hashed for at, hashed in done.hashes.items()} | apart
         self.fresh = done.bodies
-        others = [(place, updates[place]) for place in done.others]
-        return [*done.accepted_ids, *self._fold_singly(others, done.known)]
+        known = {plain[at]: ordinal for at, ordinal in done.known.items()} | self._known(apart)
+        others = sorted([*(plain[at] for at in done.others), *apart])
+        return [*done.accepted_ids, *self._fold_singly([(place, updates[place]) for place in others], known)]
+
+    def _apart(self, updates: Sequence[SpendUpdate]) -> dict[int, int]:
+        """The hashes of the ids of the reports and corrections among *updates*, by place: they have other fields."""
+        if set(map(_KIND, updates)) <= PLAIN.keys():
+            return {}
+        specials = ((place, u) for place, u in enumerate(updates) if u.kind not in PLAIN)
+        return {place: id_hash(u.campaign_id, u.source, u.event_id) for place, u in specials}
+
+    def _known(self, hashes: Mapping[int, int]) -> dict[int, int]:
+        """The ordinals of those that are remembered, by place."""
+        places = list(hashes)
+        return {places[at]: ordinal for at, ordinal in self.book.memory.find([*hashes.values()]).items()}
 
     def _fold_few(self, updates: Sequence[SpendUpdate]) -> list[int]:
         """Fold *updates* one by one; the ids this accepts."""
