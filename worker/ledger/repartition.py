@@ -31,10 +31,12 @@ from worker.ledger.records import parts_of
 Records = Mapping[bytes, bytes]
 
 NO_ORDINAL: Final = -1
-_WAITING_ORDINAL: Final = -1
-"""The place of the ordinal in a waiting correction: the last of its fields."""
-_CORRECTION_ORDINAL: Final = 1
+_ORDINAL: Final = {CORRECTION: 1, WAITING: 7}
+"""The place of an original's ordinal in the values of these records."""
 _ROW: Final = 1
+"""The place of the row in a campaign's."""
+CHUNK: Final = 8192
+"""Entries given to the memory at a time, so that it may part a bucket of very many."""
 
 
 class NotSettledError(ValueError):
@@ -126,10 +128,9 @@ def _part_of(campaign_id: str, parts: Sequence[Part]) -> Part:
 
 
 
-
 def _renumbered(key: bytes, value: bytes, number: int) -> bytes:
-    """A correction keeps its old partition beside its ordinal, until all entries are in place."""
-    return encode([number, value]) if key[:1] in (CORRECTION, WAITING) else value
+    """A correction, with the old partition that its ordinal is of until all entries are in place."""
+    return encode([number, value]) if key[:1] in _ORDINAL else value
 
 
 def _entries(number: int, key: bytes, value: bytes, names: Mapping[int, str]) -> Iterator[Entry]:
@@ -170,10 +171,10 @@ def _moved(key: bytes, value: bytes, rows: Mapping[str, int], ordinals: Mapping[
     kind = key[:1]
     if kind == CAMPAIGN:
         return _with(value, _ROW, rows[key[1:].decode()])
-    if kind not in (CORRECTION, WAITING):
+    if kind not in _ORDINAL:
         return value
     number, value = decode(value)
-    at = _CORRECTION_ORDINAL if kind == CORRECTION else len(decode(value)) + _WAITING_ORDINAL
+    at = _ORDINAL[kind]
     return _with(value, at, ordinals.get((number, decode(value)[at]), NO_ORDINAL))
 
 
@@ -206,7 +207,9 @@ def _by_bucket(entries: Iterable[Entry]) -> Iterator[tuple[int, list[Entry]]]:
     buckets: dict[int, list[Entry]] = {}
     for entry in entries:
         buckets.setdefault(entry.bucket, []).append(entry)
-    yield from buckets.items()
+    for bucket, several in buckets.items():
+        for start in range(0, len(several), CHUNK):
+            yield bucket, several[start : start + CHUNK]
 
 
 def _columns(entries: Sequence[Entry], rows: Mapping[str, int]) -> Columns:
