@@ -284,9 +284,7 @@ _SERIES: Final = _named(
     base_at=_or_none(TIME),
     blurred_until=_or_none(TIME),
 )
-_REPORTS: Final = _named(
-    reports=_listed(_named(at=TIME, sequence=PLAIN, event_id=PLAIN, bucket=PLAIN, figures=SAID))
-)
+_REPORTS: Final = _named(reports=_listed(_named(at=TIME, sequence=PLAIN, event_id=PLAIN, bucket=PLAIN, figures=SAID)))
 _CORRECTION: Final = _named(ordinal=PLAIN, note=NOTE, sequence=PLAIN, at=TIME, event_id=PLAIN, figures=SAID)
 _WAITING: Final = _named(
     original=HEX, bucket=PLAIN, offset=PLAIN, key=_or_none(TEXT), value=TEXT, note=NOTE, ordinal=PLAIN
@@ -450,4 +448,3 @@ def _show_marker(value: bytes) -> Json:
 def _read_marker(said: Json) -> bytes:
     fields = {name: part for name, part in said.items() if name not in ("kind", "check")}
     return encode({name: _or_none(TIME).read(part) if name in _TICKS else part for name, part in fields.items()})
-

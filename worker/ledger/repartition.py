@@ -126,8 +126,6 @@ def _part_of(campaign_id: str, parts: Sequence[Part]) -> Part:
     return parts[partition_of(campaign_id.encode(), len(parts))]
 
 
-
-
 def _renumbered(key: bytes, value: bytes, number: int) -> bytes:
     """A correction, with the old partition that its ordinal is of until all entries are in place."""
     return encode([number, value]) if key[:1] in _ORDINAL else value
@@ -138,14 +136,10 @@ def _entries(number: int, key: bytes, value: bytes, names: Mapping[int, str]) ->
     first, at = int.from_bytes(key[1:], "big"), 0
     for place in range(len(ids) // 8):
         length = _little(lengths, place)
-        yield Entry(
-            bucket,
-            (number, first + place),
-            ids[8 * place : 8 * place + 8],
-            bodies[8 * place : 8 * place + 8],
-            names[_little(rows, place)],
-            notes[at : at + length],
-        )
+        eight, name = slice(8 * place, 8 * place + 8), names.get(_little(rows, place))
+        # Nameless is a correction that waited alone, in a ledger that did not write down whose it was.
+        if name is not None:
+            yield Entry(bucket, (number, first + place), ids[eight], bodies[eight], name, notes[at : at + length])
         at += length
 
 

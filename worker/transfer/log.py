@@ -8,7 +8,7 @@ error, never a shorter answer.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, NamedTuple
 
@@ -23,6 +23,8 @@ POLL_BATCHES: Final = 64
 POLL_MS: Final = 1_000
 STALL_SECONDS: Final = 60.0
 
+Headers = Sequence[tuple[str, bytes]]
+
 
 class LogError(Exception):
     """A log that cannot be read to its end, in a sentence."""
@@ -36,10 +38,11 @@ class Range(NamedTuple):
 
 
 class Reader:
-    """Reads partitions of topics, one after another."""
+    """Reads partitions of topics, one after another; *plain* is a consumer that hands out records one by one."""
 
-    def __init__(self, consumer: Any) -> None:
+    def __init__(self, consumer: Any, plain: Any) -> None:
         self._consumer = consumer
+        self._plain = plain
 
     async def range_of(self, topic: str, partition: int) -> Range:
         """What the partition holds now."""
@@ -63,6 +66,23 @@ class Reader:
                 if at >= end:
                     break
             if time.monotonic() - seen > STALL_SECONDS:
+                raise LogError(f"no record of {topic}-{partition} came within {STALL_SECONDS:g} s")
+
+    async def headers(self, topic: str, partition: int, start: int, end: int) -> AsyncIterator[Headers]:
+        """The headers of each record of [start, end). Raises LogError."""
+        tp, consumer = TopicPartition(topic, partition), self._plain
+        consumer.assign([tp])
+        consumer.seek(tp, start)
+        at, seen = start, time.monotonic()
+        while at < end:
+            fetched = await consumer.getmany(timeout_ms=POLL_MS)
+            for record in fetched.get(tp, ()):
+                yield record.headers
+            # Control records are no records; the position tells that they were passed.
+            at, before = await consumer.position(tp), at
+            if at > before:
+                seen = time.monotonic()
+            elif time.monotonic() - seen > STALL_SECONDS:
                 raise LogError(f"no record of {topic}-{partition} came within {STALL_SECONDS:g} s")
 
     async def newest(self, topic: str, partition: int) -> dict[bytes, bytes]:
@@ -92,7 +112,18 @@ def _keep(newest: dict[bytes, bytes], records: Iterable[tuple[bytes | None, byte
 async def reader(settings: Settings) -> AsyncIterator[Reader]:
     """A reader of what is committed; its connections end with the block."""
     lane.install()
-    consumer = AIOKafkaConsumer(
+    whole, plain = _consumer(settings, key_deserializer=Whole()), _consumer(settings)
+    await whole.start()
+    try:
+        await plain.start()
+        yield Reader(whole, plain)
+    finally:
+        await whole.stop()
+        await plain.stop()
+
+
+def _consumer(settings: Settings, **more: Any) -> Any:
+    return AIOKafkaConsumer(
         **settings.kafka_options(),
         isolation_level="read_committed",
         # With "latest" a reset in the background races the seek, and everything is skipped.
@@ -100,10 +131,5 @@ async def reader(settings: Settings) -> AsyncIterator[Reader]:
         enable_auto_commit=False,
         check_crcs=not settings.embedded_broker,
         max_partition_fetch_bytes=FETCH_BYTES,
-        key_deserializer=Whole(),
+        **more,
     )
-    await consumer.start()
-    try:
-        yield Reader(consumer)
-    finally:
-        await consumer.stop()

@@ -170,6 +170,8 @@ async def import_(settings: Settings, sections: Sequence[Section], *, anew: bool
             why = why_not_loaded(settings, number, records) or await _why_not_here(log, settings, number, records)
             if why is not None:
                 raise NotMovedError(f"the ledger of partition {number} cannot be gone on from here: {why}")
+        # A worker that runs on another ledger is told from an empty changelog before it would be fenced.
+        await _look(log, settings, ledgers)
         return await _write_all(log, settings, ledgers)
 
 
@@ -235,10 +237,17 @@ async def _write_all(log: Reader, settings: Settings, ledgers: Mapping[int, Reco
             writers[number] = Checkpoints(new_producer(settings, number, AIOKafkaProducer), number, topic)
             await writers[number].start()
             stack.push_async_callback(writers[number].stop)
-        there = {number: await log.newest(topic, number) for number in ledgers}
-        for number, records in ledgers.items():
-            _check_room(number, there[number], records)
+        there = await _look(log, settings, ledgers)
         return [await _write(writers[n], n, records, there[n]) for n, records in ledgers.items()]
+
+
+async def _look(log: Reader, settings: Settings, ledgers: Mapping[int, Records]) -> dict[int, Records]:
+    """What the changelogs hold. Raises NotMovedError where that is another ledger."""
+    there: dict[int, Records] = {}
+    for number, records in ledgers.items():
+        there[number] = await log.newest(ledger_topic(settings), number)
+        _check_room(number, there[number], records)
+    return there
 
 
 def _check_room(number: int, there: Records, records: Records) -> None:
