@@ -50,6 +50,8 @@ from worker.ledger.packing import (
     unpack_big,
     unpack_cell,
     unpack_figures,
+    with_big,
+    without_big,
 )
 from worker.ledger.series import Identity, Report, Series
 from worker.ledger.sheet import Sheet
@@ -120,22 +122,23 @@ def pack_campaign(campaign: Campaign) -> bytes:
     recent: dict[int, list[Cell]] = {}
     for cell in campaign.recent.values():
         recent.setdefault(cell.day, []).append(cell)
-    return encode(
-        [
-            VERSION,
-            campaign.row,
-            campaign.currency,
-            campaign.is_ticked,
-            campaign.names,
-            [[campaign.numbers[name], *pack_figures(figures)] for name, figures in campaign.totals.items()],
-            None if campaign.latest == NEVER else campaign.latest,
-            campaign.next_series,
-            [[day, pack_cells(cells)] for day, cells in recent.items()],
-            _pack_cases(campaign.cases),
-            _pack_cases(campaign.waiting_cases),
-            campaign.state,
-        ]
-    )
+    fields = [
+        VERSION,
+        campaign.row,
+        campaign.currency,
+        campaign.is_ticked,
+        campaign.names,
+        [[campaign.numbers[name], *pack_figures(figures)] for name, figures in campaign.totals.items()],
+        None if campaign.latest == NEVER else campaign.latest,
+        campaign.next_series,
+        [[day, pack_cells(cells)] for day, cells in recent.items()],
+        _pack_cases(campaign.cases),
+        _pack_cases(campaign.waiting_cases),
+    ]
+    try:
+        return encode([*fields, campaign.state])
+    except OverflowError:
+        return encode([*fields, without_big(msgspec.to_builtins(campaign.state))])
 
 
 def unpack_campaign(campaign_id: str, key: bytes | None, value: bytes, sheet: Sheet) -> Campaign:
@@ -153,8 +156,15 @@ def unpack_campaign(campaign_id: str, key: bytes | None, value: bytes, sheet: Sh
     campaign.recent = {cell.lo: cell for cell in cells}
     campaign.cases = _unpack_cases(cases)
     campaign.waiting_cases = _unpack_cases(waiting)
-    campaign.state = msgspec.convert(state, PacingState)
+    campaign.state = _unpack_state(state)
     return campaign
+
+
+def _unpack_state(packed: Any) -> PacingState:
+    try:
+        return msgspec.convert(packed, PacingState)
+    except msgspec.ValidationError:
+        return msgspec.convert(with_big(packed), PacingState)
 
 
 def _pack_cases(cases: Cases) -> list[Any]:
@@ -173,7 +183,20 @@ def _unpack_cases(packed: Iterable[Any]) -> Cases:
 
 def pack_history(history: PlanHistory) -> bytes:
     """The value of a plan history's record."""
-    return encode([VERSION, history.pack()])
+    packed = history.pack()
+    try:
+        return encode([VERSION, packed])
+    except OverflowError:
+        return encode([VERSION, without_big(packed)])
+
+
+def unpack_history(value: bytes) -> PlanHistory:
+    """The plan history of a record."""
+    packed = fields_of(value, 1)[0]
+    try:
+        return PlanHistory.unpack(packed)
+    except msgspec.ValidationError:
+        return PlanHistory.unpack(with_big(packed))
 
 
 # -- days ------------------------------------------------------------------------------------------------------------
@@ -270,7 +293,7 @@ class Shelf:
         """The campaign they are of."""
         campaign = unpack_campaign(campaign_id, key, self.of(CAMPAIGN)[b""], sheet)
         for value in self.of(HISTORY).values():
-            campaign.succeed(PlanHistory.unpack(fields_of(value, 1)[0]))
+            campaign.succeed(unpack_history(value))
         for number, value in self.of(PENDING).items():
             _unpack_pending(campaign, day_of(number), value)
         for number, value in self.of(COUNTED).items():
