@@ -15,11 +15,15 @@ from typing import Any
 
 from confluent_kafka import Producer
 
-from tests.kafka.broker import ROOT
-from tests.kafka.stage import Feed, Oracle, Stage, audit, check_single, settle
+from tests.kafka.broker import ROOT, wait_until
+from tests.kafka.stage import READY_SECONDS, Feed, Oracle, Stage, audit, check_single, settle
 from tests.kafka.test_stops import delete_before
+from tests.postgres.conftest import FAST
+from worker.demo.postgres import running_postgres
 from worker.exits import Exit
 from worker.ledger.packing import decode, encode
+from worker.sink.database import connect
+from worker.sink.migrate import migrate
 from worker.topics import apply_now
 
 Staging = Callable[..., Stage]
@@ -67,6 +71,8 @@ def test_a_ledger_moves_into_another_application_and_every_total_stays_exact(sta
     here = stage()
     feed = run_over(here)
     file = exported(here)
+    feed.spend(1_000)
+    take_in(here)  # what comes after the export is folded again by who imports it
     other = {"PACING_APP_ID": f"{here.name}-moved"}
     here.environment |= other
     apply_now(here.settings.model_copy(update={"app_id": f"{here.name}-moved"}))
@@ -93,7 +99,8 @@ def test_a_ledger_moves_into_another_application_and_every_total_stays_exact(sta
 
 
 def test_a_ledger_moves_into_other_partitions_with_its_memory(stage: Staging) -> None:
-    here, there = stage(partitions=2), stage(partitions=3)
+    # Ticks far enough apart for a stop to fall between them.
+    here, there = stage(partitions=2, tick_seconds=5), stage(partitions=3)
     feed = Feed(here, 20)
     feed.plan_all()
     feed.spend(3_000)
@@ -224,3 +231,42 @@ def test_what_cannot_be_moved_is_refused_in_a_sentence(stage: Staging) -> None:
     code, _, faults = pacing(here, "ledger", "import", str(file), **other)
     assert code == 1
     assert f"the settings name {here.name}.elsewhere" in faults
+
+
+def test_an_audit_compares_with_the_newest_snapshots_in_postgresql(stage: Staging) -> None:
+    with running_postgres(FAST) as server:
+        asyncio.run(migrate(server.dsn))
+        here = stage(partitions=1, postgres_dsn=server.dsn)
+        feed = Feed(here, 4)
+        feed.plan_all()
+        feed.spend(1_000)
+        worker = here.worker()
+        worker.wait_ready(1)
+        settle(here, worker)
+        wait_until(lambda: rows(server.dsn) == 4, READY_SECONDS, what="the sink")
+        assert worker.terminate()[0] == Exit.STOPPED
+
+        code, told, _ = pacing(here, "audit")
+        assert (code, told.splitlines()[-1]) == (0, "the difference is zero"), told
+        assert "partition 0: 4 snapshots in PostgreSQL compared\n" in told
+        change = "UPDATE pacing_current_snapshots SET total_spend = total_spend + 0.01 WHERE campaign_id = $1"
+        asyncio.run(on_postgres(server.dsn, change, feed.campaigns[2]))
+        code, told, _ = pacing(here, "audit")
+        assert code == 1
+        (difference,) = [line for line in told.splitlines() if line.startswith("difference: ")]
+        assert difference.startswith(f"difference: partition 0: {feed.campaigns[2]}: spend: PostgreSQL's newest")
+        assert difference.endswith("(difference 0.01)")
+
+
+def rows(dsn: str) -> int:
+    """How many campaigns have a snapshot in PostgreSQL that covers some of their spend."""
+    found = asyncio.run(on_postgres(dsn, "SELECT count(*) FROM pacing_current_snapshots WHERE total_spend > $1", 0))
+    return int(found[0][0])
+
+
+async def on_postgres(dsn: str, statement: str, *arguments: object) -> list[Any]:
+    connection = await connect(dsn)
+    try:
+        return list(await connection.fetch(statement, *arguments))
+    finally:
+        await connection.close()

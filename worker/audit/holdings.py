@@ -9,6 +9,7 @@ from typing import NamedTuple
 from schemas.wire import check_update, decode_update
 from worker.audit.recount import (
     BEFORE,
+    DAY,
     Base,
     Campaign,
     Corrected,
@@ -161,7 +162,8 @@ def _campaign(base: Base, held: Held) -> Campaign:
 
 def _spent(held: Held, note: Note, bucket: int) -> Spent:
     name = held.names[note.attribution]
-    return Spent(BEFORE, bucket, note.at, name.channel, name.deal_id, note.currency, note.figures)
+    key = Key(name.channel, name.deal_id, note.currency, note.at // DAY)
+    return Spent(BEFORE, bucket, note.at, key, note.figures)
 
 
 def _waiting(value: bytes) -> tuple[str, Corrected, bytes]:

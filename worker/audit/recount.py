@@ -69,9 +69,7 @@ class Spent(NamedTuple):
     offset: int
     bucket: int
     at: int
-    channel: str | None
-    deal_id: str | None
-    currency: str | None
+    key: Key
     figures: Said
 
 
@@ -185,6 +183,7 @@ class Recount:
         self.uncertain: dict[str, int] = {}
         """Campaigns with ids of which an earlier use was refused for what the plan, or the order, made of it."""
         self._refused: set[int] = set()
+        self._keys: dict[Key, Key] = {}
         self._watermark = self.base.watermark
         self._width = max(1, rules.horizon_ms // SIXTEENTHS)
 
@@ -264,10 +263,15 @@ class Recount:
                 rank = _rank(update, at)
                 campaign.corrections.append(Corrected(offset, self._bucket, original, rank, update.currency, figures))
         else:
-            spent = Spent(offset, self._bucket, at, update.channel, update.deal_id, update.currency, figures)
+            spent = Spent(offset, self._bucket, at, self._key(update, at), figures)
             campaign.spent.append(spent)
             campaign.originals.setdefault(hashed, []).append(spent)
         self.known[hashed] = Known(self._bucket, spent)
+
+    def _key(self, update: SpendUpdate, at: int) -> Key:
+        """One object for each key: millions of updates share a few."""
+        key = Key(update.channel, update.deal_id, update.currency, at // DAY)
+        return self._keys.setdefault(key, key)
 
     # -- adding up
 
@@ -294,7 +298,7 @@ class Recount:
         """What was counted since the beginning, piece by piece."""
         for spent in campaign.spent:
             if cut.has(spent.offset, spent.at):
-                yield _key_of(spent), _zeroed(spent.figures)
+                yield spent.key, _zeroed(spent.figures)
         yield from self._corrected(campaign_id, campaign, cut)
         yield from self._reported(campaign_id, campaign, cut)
 
@@ -309,14 +313,14 @@ class Recount:
             original = self._original(campaign, correction)
             if original is None or not cut.has(original.offset, original.at):
                 continue
-            if original.currency in (None, currency) and correction.currency in (None, currency):
+            if original.key.currency in (None, currency) and correction.currency in (None, currency):
                 use = (correction.original, original.offset)
                 _, standing = best.get(use, (original, correction))
                 best[use] = (original, max(standing, correction, key=lambda each: each.rank))
         for original, correction in best.values():
             counted = self.base.standing.get((campaign_id, correction.original))
             was = None if original.offset != BEFORE or counted is None else counted.figures
-            yield _key_of(original), _minus(_replaced(original, correction.figures), _replaced(original, was))
+            yield original.key, _minus(_replaced(original, correction.figures), _replaced(original, was))
 
     def _original(self, campaign: Campaign, correction: Corrected) -> Spent | None:
         """What it corrects: what was remembered when it came, else what came next within the horizon."""
@@ -363,10 +367,6 @@ def _rank(update: SpendUpdate, at: int) -> Rank:
     return (update.sequence is not None, update.sequence or 0, at, update.event_id)
 
 
-def _key_of(spent: Spent) -> Key:
-    return Key(spent.channel, spent.deal_id, spent.currency, spent.at // DAY)
-
-
 def _zeroed(figures: Said) -> list[int]:
     return [figure or 0 for figure in figures]
 
@@ -382,7 +382,9 @@ def _minus(these: Sequence[int], those: Sequence[int]) -> list[int]:
 
 
 def _add(sums: Sums, key: Key, figures: Sequence[int]) -> None:
-    sums[key] = [a + b for a, b in zip(sums.get(key, [0] * COUNT), figures, strict=True)]
+    into = sums.setdefault(key, [0] * COUNT)
+    for place, figure in enumerate(figures):
+        into[place] += figure
 
 
 def in_currency(sums: Mapping[Key, Sequence[int]], currency: str | None) -> Sums:
