@@ -235,19 +235,18 @@ class Partition:
         self, live: Holdings, beginning: Beginning, recount: Recount, taken: Sequence[Snapshot]
     ) -> None:
         end = live.marker.positions[self._spend]
+        known = set(live.names()) - recount.uncertain.keys()
         here = [s for s in taken if s.partition == self._number and self._spend in s.next_offsets]
-        here = [s for s in here if live[s.campaign_id] is not None and s.campaign_id not in recount.uncertain]
-        outside = [s for s in here if not beginning.offset <= s.next_offsets[self._spend] <= end]
-        for snapshot in here:
-            if snapshot not in outside:
-                self._compare_snapshot(snapshot, recount)
-        if outside:
-            what = f"{len(outside)} snapshots in PostgreSQL of partition {self._number}"
+        here = [s for s in here if s.campaign_id in known]
+        covered = [s for s in here if beginning.offset <= s.next_offsets[self._spend] <= end]
+        for snapshot in covered:
+            self._compare_snapshot(snapshot, recount)
+        if len(here) > len(covered):
+            what = f"{len(here) - len(covered)} snapshots in PostgreSQL of partition {self._number}"
             self._report.uncovered.append(f"{what}: they cover another stretch of the input than was read")
         if self._settings.postgres_dsn.get_secret_value():
-            ticked = sum(1 for name in live.names() if (held := live[name]) is not None and held.is_ticked)
-            missing = ticked - len(here)
-            told = f"partition {self._number}: {len(here) - len(outside)} snapshots in PostgreSQL compared"
+            missing = len([name for name in known if live.is_ticked(name)]) - len(here)
+            told = f"partition {self._number}: {len(covered)} snapshots in PostgreSQL compared"
             self._report.told.append(told + (f", {missing} campaigns have none" if missing > 0 else ""))
 
     def _compare_snapshot(self, snapshot: Snapshot, recount: Recount) -> None:

@@ -88,6 +88,10 @@ class Holdings:
         currency: str | None = fields_of(shelf.of(CAMPAIGN)[b""], 2)[1]
         return currency
 
+    def is_ticked(self, campaign_id: str) -> bool:
+        """Whether a tick has counted the campaign."""
+        return bool(fields_of(self._shelves[campaign_id].of(CAMPAIGN)[b""], 3)[2])
+
     # -- as a beginning
 
     def base(self, corrigible: AbstractSet[str] | None) -> Base:

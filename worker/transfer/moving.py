@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple, TextIO
 
 from aiokafka import AIOKafkaProducer
 
@@ -52,7 +52,7 @@ async def export(settings: Settings, file: str, partition: int | None = None) ->
     """
     settings = await on_the_broker(settings)
     told, found = [], False
-    with _Output(file) as out:
+    with _output(file) as out:
         async with reader(settings) as log:
             for number in numbers(settings, partition):
                 records = await read_ledger(log, settings, number)
@@ -61,26 +61,25 @@ async def export(settings: Settings, file: str, partition: int | None = None) ->
                     continue
                 found = True
                 out.writelines(lines_of(Section(settings.app_id, number, settings.partitions, records)))
-    if not found:
-        raise NotMovedError(f"there is no ledger in {ledger_topic(settings)}")
+        if not found:
+            raise NotMovedError(f"there is no ledger in {ledger_topic(settings)}")
     return told
 
 
-class _Output:
-    """Standard output, or a file that is closed at the end."""
-
-    def __init__(self, name: str) -> None:
-        self._file = sys.stdout if name == STDIN else Path(name).open("w", encoding="utf-8")  # noqa: SIM115  # __exit__
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._file is not sys.stdout:
-            self._file.close()
-
-    def writelines(self, lines: Iterable[str]) -> None:
-        self._file.writelines(lines)
+@contextmanager
+def _output(name: str) -> Iterator[TextIO]:
+    """Standard output, or a file that takes its name when it is whole: a failed export costs no older one."""
+    if name == STDIN:
+        yield sys.stdout
+        return
+    whole = Path(name)
+    part = whole.with_name(f"{whole.name}.part")
+    try:
+        with part.open("w", encoding="utf-8") as out:
+            yield out
+        part.replace(whole)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 async def on_the_broker(settings: Settings) -> Settings:

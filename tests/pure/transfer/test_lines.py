@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from tests.pure.ledger.test_golden import golden
 from tests.pure.ledger.world import START, TICK, World, plan, update
 from worker.ledger import kinds
 from worker.ledger.packing import decode, encode
+from worker.transfer.moving import NotMovedError, _check_room, _output, _transactions
 from worker.transfer.sections import FileFault, Section, Sections, lines_of
 
 
@@ -161,3 +163,30 @@ def test_a_garbled_file_is_told(
 
 def test_a_file_of_something_else_is_not_told_line_by_line_for_ever() -> None:
     assert len(faults("{}\n" * 10_000)) == 20
+
+
+def test_a_failed_export_leaves_an_older_file_as_it_was(tmp_path: Path) -> None:
+    file = tmp_path / "ledger.ndjson"
+    with _output(str(file)) as out:
+        out.write("whole")
+    with pytest.raises(TypeError), _output(str(file)) as out:
+        out.writelines(["half", 1])  # type: ignore[list-item]  # what fails
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("ledger.ndjson", "whole")]
+
+
+def test_a_large_ledger_is_written_in_several_transactions_with_the_marker_last() -> None:
+    records = golden()
+    parts = list(_transactions(records, most_bytes=500))
+    assert len(parts) > 3
+    assert dict(record for part in parts for record in part) == records
+    assert parts[-1][-1][0] == kinds.MARKER
+
+
+def test_a_changelog_takes_the_same_ledger_again_or_the_rest_of_it_and_no_other() -> None:
+    records = golden()
+    beginning = {key: value for key, value in list(records.items())[:5] if key != kinds.MARKER}
+    for there in ({}, records, beginning):
+        _check_room(0, there, records)
+    for there in ({**records, b"cnew": b"1"}, {**beginning, b"cc": b"1"}, {kinds.MARKER: records[kinds.MARKER]}):
+        with pytest.raises(NotMovedError, match="partition 0 holds another ledger already"):
+            _check_room(0, there, records)
