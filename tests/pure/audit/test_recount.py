@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +15,9 @@ from worker.audit.compare import Difference, Sides, differences, spend
 from worker.audit.holdings import Holdings
 from worker.audit.recount import Cut, Recount, Rules
 from worker.ledger import LedgerLimits, RecordBatch, kinds
+from worker.ledger.campaign import Correction
+from worker.ledger.identity import IdMemory
+from worker.ledger.series import Series
 
 HORIZON_MS = 16_000
 
@@ -233,3 +237,25 @@ def test_a_ledger_is_told_from_a_snapshot_at_its_own_place_in_the_input() -> Non
     recount = world.sides().recount
     spent = {offset: spend(recount.sums("c", Cut(offset, START + TICK))) for offset in (1, 2, 4, 5)}
     assert spent == {1: 10 * 10**9, 2: 15 * 10**9, 4: 15 * 10**9, 5: 115 * 10**9}
+
+
+def test_a_fold_that_lets_the_last_correction_win_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Correction, "rank", lambda _: (False, 0, 0, ""))
+    world = settled()
+    world.feed(update("x", kind="correction", corrects="1", sequence=2, spend="3"))
+    world.feed(update("y", kind="correction", corrects="1", sequence=1, spend="4"))
+    assert [(each.held, each.counted) for each in world.audit()] == [(4 * 10**9, 3 * 10**9)]
+
+
+def test_a_fold_that_takes_a_running_total_for_spend_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Series, "add", lambda _, report: [(report.at, [f or 0 for f in report.figures])])
+    world = settled()
+    world.feed(*(update(f"t{n}", n, str(n), kind="cumulative", sequence=n, channel="CTV") for n in (1, 2, 3)))
+    assert [(each.held, each.counted) for each in world.audit()] == [(16 * 10**9, 13 * 10**9)]
+
+
+def test_a_fold_that_forgets_ids_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = settled()
+    monkeypatch.setattr(IdMemory, "find", lambda *_: {})
+    world.feed(update("4", 3, "7", campaign_id="d"))
+    assert [(each.campaign_id, each.held, each.counted) for each in world.audit()] == [("d", 14 * 10**9, 7 * 10**9)]
