@@ -16,7 +16,7 @@ from typing import Any
 from confluent_kafka import Producer
 
 from tests.kafka.broker import ROOT, wait_until
-from tests.kafka.stage import READY_SECONDS, Feed, Oracle, Stage, audit, check_single, settle
+from tests.kafka.stage import READY_SECONDS, Feed, Stage, audit, check_single, settle
 from tests.kafka.test_stops import delete_before
 from tests.postgres.conftest import FAST
 from worker.demo.postgres import running_postgres
@@ -210,7 +210,7 @@ def test_an_audit_says_what_it_cannot_cover_and_goes_on_from_an_export(stage: St
     assert told.splitlines()[-1] == "no difference was found in what was covered"
     code, told, _ = pacing(here, "audit", "--ledger", str(file))
     assert (code, told.splitlines()[-1]) == (0, "the difference is zero"), told
-    assert Oracle(here).total() != 0
+    assert told.startswith("partition 0: 300 updates read")
 
 
 def test_what_cannot_be_moved_is_refused_in_a_sentence(stage: Staging) -> None:
