@@ -32,8 +32,9 @@ from worker.checkpoint import Checkpoints, new_producer
 from worker.events import EventWriter
 from worker.exits import WATCH_SECONDS, Exit, Watchdog, leave, or_leave
 from worker.lag import LagWatch
-from worker.ledger import Ledger, LedgerLimits
+from worker.ledger import Ledger
 from worker.ledger.identity import BUCKETS
+from worker.limits import ledger_limits
 from worker.logs import configure as configure_logs
 from worker.metrics import Metrics
 from worker.ownership import ASSIGNED_SECONDS, Ownership
@@ -201,17 +202,6 @@ def lane_transport(app: faust.App, settings: Settings, ownership: Ownership) -> 
     transport.lane_owner = ownership
     transport.timestamped = frozenset({settings.topic_campaign_plans})
     return transport
-
-
-def ledger_limits(settings: Settings) -> LedgerLimits:
-    """The bounds of one partition's ledger."""
-    sources = settings.corrigible_sources
-    return LedgerLimits(
-        horizon_ms=settings.horizon_seconds * 1000,
-        corrigible_sources=None if "*" in sources else frozenset(sources),
-        tick_nanos=settings.tick_nanos,
-        series=settings.series_limit,
-    )
 
 
 def faust_options(settings: Settings) -> dict[str, Any]:

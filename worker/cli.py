@@ -14,13 +14,15 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 if TYPE_CHECKING:
     from worker.settings import Settings
     from worker.topics import Difference
+
+T = TypeVar("T")
 
 FAILED: Final = 1
 BAD_INPUT: Final = 2
@@ -58,6 +60,8 @@ def parser() -> Parser:
     _add_topics(commands)
     _add(commands, "migrate", _migrate, "create or upgrade the tables in PostgreSQL")
     _add(commands, "doctor", _doctor, "check everything the worker needs, a line each")
+    _add_ledger(commands)
+    _add_audit(commands)
     return pacing
 
 
@@ -98,6 +102,26 @@ def _add_topics(commands: Any) -> None:
     actions = topics.add_subparsers(title="actions", metavar="ACTION", required=True, parser_class=Parser)
     _add(actions, "apply", _topics_apply, "create missing topics; report what differs in the others")
     _add(actions, "check", _topics_check, "say what is missing or differs")
+
+
+def _add_ledger(commands: Any) -> None:
+    told = "move the ledger to a file and back"
+    ledger: Parser = commands.add_parser("ledger", help=told, description=f"{told.capitalize()}.", allow_abbrev=False)
+    actions = ledger.add_subparsers(title="actions", metavar="ACTION", required=True, parser_class=Parser)
+    export = _add(actions, "export", _ledger_export, "write the ledger as NDJSON, a line for each record")
+    export.add_argument("file", nargs="?", default="-", metavar="FILE", help="where to; standard output by default")
+    export.add_argument("--partition", type=int, metavar="N", help="only this one")
+    import_ = _add(actions, "import", _ledger_import, "write an exported ledger into an empty changelog")
+    import_.add_argument("file", metavar="FILE", help="an exported ledger; '-' is standard input")
+    import_.add_argument(
+        "--repartition", action="store_true", help="part it anew, for topics with another number of partitions"
+    )
+
+
+def _add_audit(commands: Any) -> None:
+    audit = _add(commands, "audit", _audit, "recompute the ledger from its input, and print what differs")
+    audit.add_argument("--ledger", metavar="FILE", help="begin with an exported ledger; '-' is standard input")
+    audit.add_argument("--partition", type=int, metavar="N", help="only this one")
 
 
 # --- the commands ----------------------------------------------------------------------------------------------------
@@ -183,6 +207,68 @@ def _doctor(_options: argparse.Namespace) -> int:
     from worker.doctor import run
 
     return run()
+
+
+def _ledger_export(options: argparse.Namespace) -> int:
+    settings = _settings()
+    from worker.transfer import moving
+
+    for line in _on_kafka(moving.export(settings, options.file, options.partition)):
+        _complain(f"pacing: {line}")
+    return 0
+
+
+def _ledger_import(options: argparse.Namespace) -> int:
+    settings = _settings()
+    from worker.transfer import moving
+
+    sections, faults = moving.read_file(options.file)
+    for fault in faults:
+        _complain(fault)
+    if faults:
+        return BAD_INPUT
+    for line in _on_kafka(moving.import_(settings, sections, anew=options.repartition)):
+        _print(line)
+    return 0
+
+
+def _audit(options: argparse.Namespace) -> int:
+    settings = _settings()
+    import gc
+
+    from worker.audit import command
+    from worker.transfer import moving
+
+    # Every update that is read lives until the end: looking through them for garbage as often as usual is for nothing.
+    gc.set_threshold(200_000, 20, 50)
+    sections, faults = moving.read_file(options.ledger) if options.ledger else ([], [])
+    for fault in faults:
+        _complain(fault)
+    if faults:
+        return BAD_INPUT
+    report = _on_kafka(command.audit(settings, sections, options.partition))
+    for line in report.lines():
+        _print(line)
+    return 0 if report.is_clean else FAILED
+
+
+def _on_kafka(work: Coroutine[Any, Any, T]) -> T:
+    """Do *work* on the cluster; exits 1 with a sentence where it cannot be done."""
+    import asyncio
+
+    from aiokafka.errors import KafkaError
+
+    from worker.topics import BrokerUnavailableError, hush
+    from worker.transfer.log import LogError
+    from worker.transfer.moving import NotMovedError
+
+    hush()
+    try:
+        return asyncio.run(work)
+    except (BrokerUnavailableError, LogError, NotMovedError) as error:
+        raise SystemExit(_failed(error)) from None
+    except KafkaError as error:
+        raise SystemExit(_failed(f"Kafka: {type(error).__name__}: {error}")) from None
 
 
 # --- ends ------------------------------------------------------------------------------------------------------------

@@ -25,6 +25,8 @@ MAY_IMPORT: Final = {
     "worker.pacing": ("schemas", "worker.pacing"),
     "worker.intake": ("schemas", "worker.pacing"),
     "worker.ledger": ("schemas", "worker.pacing", "worker.intake", "worker.ledger"),
+    # A second opinion on the ledger is one only as long as it asks the ledger nothing.
+    "worker.audit.recount": ("schemas",),
     "worker.metrics": (),
     "worker.exits": (),
 }
@@ -36,7 +38,7 @@ ONLY_IMPORTED_BY: Final = {
     "worker.demo": ("worker.cli", "worker.demo"),
 }
 
-PURE: Final = ("worker.pacing", "worker.intake", "worker.ledger")
+PURE: Final = ("worker.pacing", "worker.intake", "worker.ledger", "worker.audit.recount")
 
 # No network, no files, no clock, no chance, and nothing that is slow to import.
 NOT_IN_PURE: Final = frozenset(

@@ -203,7 +203,7 @@ class Changelog:
         marker = self._read.pop(MARKER, None)
         if marker is None:
             return False
-        self._place(_read_marker(marker))
+        self._place(read_marker(marker))
         shelves = self.book.shelves
         self.book.shelves = {name: shelf for name, shelf in shelves.items() if shelf.of(CAMPAIGN)}
         self.book.corrected = {name for name, shelf in self.book.shelves.items() if shelf.of(CORRECTION)}
@@ -243,14 +243,14 @@ class Changelog:
             self._take_segment(int.from_bytes(key[1:], "big"), value)
         elif kind == WAITING:
             campaign_id, own = parts_of(key)
-            self.book.wait_for(Waiting(campaign_id, int.from_bytes(own, "big"), *fields_of(value)))
+            self.book.wait_for(Waiting(campaign_id, int.from_bytes(own, "big"), *fields_of(value, 7)))
             self.book.changed_waiting.clear()
         else:
             raise UnreadableLedgerError(f"a record of an unknown kind, {kind!r}")
 
     def _take_segment(self, first: int, value: bytes) -> None:
         memory = self.book.memory
-        bucket, part, ids, bodies, rows, lengths, notes = fields_of(value)
+        bucket, part, ids, bodies, rows, lengths, notes = fields_of(value, 7)
         if first != memory.end:
             raise UnreadableLedgerError(f"ids {memory.end} to {first} are missing")
         memory.append_segment(bucket, part, Columns(ids, bodies, rows, lengths, notes))
@@ -288,7 +288,8 @@ def _mark(book: Book) -> Marker:
     )
 
 
-def _read_marker(value: bytes) -> Marker:
+def read_marker(value: bytes) -> Marker:
+    """The marker in a record's value. Raises UnreadableLedgerError for another format."""
     version = decode(value).get("version")
     if version != VERSION:
         raise UnreadableLedgerError(f"a marker of format {version}; this version reads format {VERSION}")

@@ -19,7 +19,7 @@ from worker.ledger.batches import Refused
 from worker.ledger.book import Book, Special, Waiting, Why, carried
 from worker.ledger.campaign import Campaign, Correction, effective, in_currency
 from worker.ledger.identity import SPECIAL, UNKNOWN
-from worker.ledger.kinds import CORRECTION
+from worker.ledger.kinds import CAMPAIGN, CORRECTION
 from worker.ledger.notes import unpack_note
 from worker.ledger.records import UnreadableLedgerError
 
@@ -74,6 +74,8 @@ def _wait(book: Book, waiting: Waiting) -> Why | None:
             reasons.SERIES_LIMIT, "corrects", "the ledger holds as many waiting corrections of the campaign as it may"
         )
     book.wait_for(waiting)
+    # Nothing else may ever be written of its campaign, which a restart would then not know.
+    book.reopen(waiting.campaign_id).mark(CAMPAIGN)
     return None
 
 
@@ -163,7 +165,10 @@ def _give_up(book: Book, waiting: Waiting) -> Refused:
     book.release(waiting)
     update, (_, spend, _) = _read(waiting)
     amount = {} if spend is None else {update.currency: spend}
-    book.reopen(waiting.campaign_id).tell(reasons.UNMATCHED_CORRECTION, amount)
+    # Of a ledger that was written before waiting corrections named their campaign it may not be known any more.
+    campaign = book.open(waiting.campaign_id)
+    if campaign is not None:
+        campaign.tell(reasons.UNMATCHED_CORRECTION, amount)
     return refusal(waiting, reasons.UNMATCHED_CORRECTION, "what it corrects has not come within the horizon")
 
 

@@ -46,6 +46,30 @@ def unpack_big(packed: int | bytes) -> int:
     return packed if isinstance(packed, int) else int.from_bytes(packed, "big", signed=True)
 
 
+def without_big(part: Any) -> Any:
+    """Plain data with the integers that pass 64 bits as bytes: a budget of ten billion is one, in nanos."""
+    if isinstance(part, dict):
+        return {name: without_big(each) for name, each in part.items()}
+    if isinstance(part, list | tuple):
+        return [without_big(each) for each in part]
+    is_big = isinstance(part, int) and not -(2**63) <= part < 2**63
+    return pack_big(part) if is_big else part
+
+
+def with_big(part: Any) -> Any:
+    """
+    What `without_big` was given.
+
+    >>> with_big(without_big({"budget": [1, 10**19]}))
+    {'budget': [1, 10000000000000000000]}
+    """
+    if isinstance(part, dict):
+        return {name: with_big(each) for name, each in part.items()}
+    if isinstance(part, list):
+        return [with_big(each) for each in part]
+    return unpack_big(part) if isinstance(part, bytes) else part
+
+
 def pack_amount(nanos: int) -> int | bytes:
     r"""
     Money, for a record.

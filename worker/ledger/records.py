@@ -50,6 +50,8 @@ from worker.ledger.packing import (
     unpack_big,
     unpack_cell,
     unpack_figures,
+    with_big,
+    without_big,
 )
 from worker.ledger.series import Identity, Report, Series
 from worker.ledger.sheet import Sheet
@@ -98,14 +100,18 @@ def parts_of(key: bytes) -> tuple[str, bytes]:
     return campaign_id.decode(), numbers
 
 
-def fields_of(value: bytes) -> list[Any]:
-    """A value's fields, its version looked at and taken off."""
+def fields_of(value: bytes, known: int) -> list[Any]:
+    """
+    The *known* fields of a value, its version looked at and taken off.
+
+    What follows them a later version of the worker has added; a worker that goes back to this one leaves it out.
+    """
     version: int
     fields: list[Any]
     version, *fields = decode(value)
     if version != VERSION:
         raise UnreadableLedgerError(f"a record of format {version}; this version reads format {VERSION}")
-    return fields
+    return fields[:known]
 
 
 # -- campaigns -------------------------------------------------------------------------------------------------------
@@ -116,27 +122,28 @@ def pack_campaign(campaign: Campaign) -> bytes:
     recent: dict[int, list[Cell]] = {}
     for cell in campaign.recent.values():
         recent.setdefault(cell.day, []).append(cell)
-    return encode(
-        [
-            VERSION,
-            campaign.row,
-            campaign.currency,
-            campaign.is_ticked,
-            campaign.names,
-            [[campaign.numbers[name], *pack_figures(figures)] for name, figures in campaign.totals.items()],
-            None if campaign.latest == NEVER else campaign.latest,
-            campaign.next_series,
-            [[day, pack_cells(cells)] for day, cells in recent.items()],
-            _pack_cases(campaign.cases),
-            _pack_cases(campaign.waiting_cases),
-            campaign.state,
-        ]
-    )
+    fields = [
+        VERSION,
+        campaign.row,
+        campaign.currency,
+        campaign.is_ticked,
+        campaign.names,
+        [[campaign.numbers[name], *pack_figures(figures)] for name, figures in campaign.totals.items()],
+        None if campaign.latest == NEVER else campaign.latest,
+        campaign.next_series,
+        [[day, pack_cells(cells)] for day, cells in recent.items()],
+        _pack_cases(campaign.cases),
+        _pack_cases(campaign.waiting_cases),
+    ]
+    try:
+        return encode([*fields, campaign.state])
+    except OverflowError:
+        return encode([*fields, without_big(msgspec.to_builtins(campaign.state))])
 
 
 def unpack_campaign(campaign_id: str, key: bytes | None, value: bytes, sheet: Sheet) -> Campaign:
     """The campaign of a record; its other records are put in by `Shelf`."""
-    row, currency, is_ticked, names, totals, latest, next_series, recent, cases, waiting, state = fields_of(value)
+    row, currency, is_ticked, names, totals, latest, next_series, recent, cases, waiting, state = fields_of(value, 11)
     campaign = Campaign(campaign_id, key, row, sheet)
     campaign.currency = currency
     campaign.is_ticked = is_ticked
@@ -149,8 +156,15 @@ def unpack_campaign(campaign_id: str, key: bytes | None, value: bytes, sheet: Sh
     campaign.recent = {cell.lo: cell for cell in cells}
     campaign.cases = _unpack_cases(cases)
     campaign.waiting_cases = _unpack_cases(waiting)
-    campaign.state = msgspec.convert(state, PacingState)
+    campaign.state = _unpack_state(state)
     return campaign
+
+
+def _unpack_state(packed: Any) -> PacingState:
+    try:
+        return msgspec.convert(packed, PacingState)
+    except msgspec.ValidationError:
+        return msgspec.convert(with_big(packed), PacingState)
 
 
 def _pack_cases(cases: Cases) -> list[Any]:
@@ -169,7 +183,20 @@ def _unpack_cases(packed: Iterable[Any]) -> Cases:
 
 def pack_history(history: PlanHistory) -> bytes:
     """The value of a plan history's record."""
-    return encode([VERSION, history.pack()])
+    packed = history.pack()
+    try:
+        return encode([VERSION, packed])
+    except OverflowError:
+        return encode([VERSION, without_big(packed)])
+
+
+def unpack_history(value: bytes) -> PlanHistory:
+    """The plan history of a record."""
+    packed = fields_of(value, 1)[0]
+    try:
+        return PlanHistory.unpack(packed)
+    except msgspec.ValidationError:
+        return PlanHistory.unpack(with_big(packed))
 
 
 # -- days ------------------------------------------------------------------------------------------------------------
@@ -204,8 +231,8 @@ def pack_reports(reports: Iterable[Report]) -> bytes | None:
 
 def unpack_series(number: int, head: bytes, days: Iterable[bytes]) -> Series:
     """A series from its records."""
-    *identity, base_at, blurred_until = fields_of(head)
-    packed = (report for day in days for report in fields_of(day)[0])
+    *identity, base_at, blurred_until = fields_of(head, 8)
+    packed = (report for day in days for report in fields_of(day, 1)[0])
     reports = sorted((Report._make([*said, _unpack_said(figures)]) for *said, figures in packed), key=Report.place)
     series = Series(number, Identity(*identity), reports, NEVER if base_at is None else base_at)
     series.blurred_until = NEVER if blurred_until is None else blurred_until
@@ -231,7 +258,7 @@ def pack_correction(correction: Correction) -> bytes:
 
 def unpack_correction(value: bytes) -> Correction:
     """The correction of a record."""
-    *said, figures = fields_of(value)
+    *said, figures = fields_of(value, 6)
     return Correction._make([*said, _unpack_said(figures)])
 
 
@@ -266,11 +293,11 @@ class Shelf:
         """The campaign they are of."""
         campaign = unpack_campaign(campaign_id, key, self.of(CAMPAIGN)[b""], sheet)
         for value in self.of(HISTORY).values():
-            campaign.succeed(PlanHistory.unpack(fields_of(value)[0]))
+            campaign.succeed(unpack_history(value))
         for number, value in self.of(PENDING).items():
             _unpack_pending(campaign, day_of(number), value)
         for number, value in self.of(COUNTED).items():
-            campaign.days[day_of(number)] = encode(fields_of(value)[0])
+            campaign.days[day_of(number)] = encode(fields_of(value, 1)[0])
         for original, value in self.of(CORRECTION).items():
             campaign.corrections[int.from_bytes(original, "big")] = unpack_correction(value)
         for series in self._series():
@@ -287,7 +314,7 @@ class Shelf:
 
 
 def _unpack_pending(campaign: Campaign, number: int, value: bytes) -> None:
-    pending, waiting = fields_of(value)
+    pending, waiting = fields_of(value, 2)
     for cells, bin_ in ((pending, campaign.pending), (waiting, campaign.wait())):
         for packed in cells:
             bin_.put(unpack_cell(number, packed, campaign.names))

@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 CRITEO = ROOT / "tests" / "examples" / "criteo"
 AS_OF = "2026-04-18T22:00:00Z"
-COMMANDS = ("evaluate", "worker", "demo", "topics", "migrate", "doctor")
+COMMANDS = ("evaluate", "worker", "demo", "topics", "migrate", "doctor", "ledger", "audit")
 
 # Nothing that a small command waits for may load these.
 SLOW = ("pydantic", "numpy", "rich", "typer", "aiokafka", "faust", "asyncpg", "asyncio")
@@ -57,7 +57,7 @@ def test_help_names_every_command() -> None:
     assert all(f"\n    {command} " in told for command in COMMANDS)
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "topics apply", "topics check"])
+@pytest.mark.parametrize("command", [*COMMANDS, "topics apply", "topics check", "ledger export", "ledger import"])
 def test_every_command_has_help(command: str) -> None:
     code, told, faults = pacing(*command.split(), "--help")
     assert (code, faults) == (0, "")
@@ -73,6 +73,9 @@ def test_every_command_has_help(command: str) -> None:
         (("evaluate", "--plan", "p", "--as-of", AS_OF), "--spend"),
         (("evaluate", "--plan", "p", "--spend", "s", "--as", AS_OF), "--as"),
         (("doctor", "now"), "now"),
+        (("ledger",), "ACTION"),
+        (("ledger", "import"), "FILE"),
+        (("audit", "--partition", "all"), "'all'"),
     ],
 )
 def test_a_wrong_command_line_is_told_in_one_line(arguments: tuple[str, ...], named: str) -> None:

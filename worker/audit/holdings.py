@@ -1,0 +1,182 @@
+"""What a ledger's records say it holds: of the live one for comparing, of an exported one as the beginning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from typing import NamedTuple
+
+from schemas.wire import check_update, decode_update
+from worker.audit.recount import (
+    BEFORE,
+    DAY,
+    Base,
+    Campaign,
+    Corrected,
+    Key,
+    Known,
+    Reported,
+    Spent,
+    Sums,
+    Total,
+    figures_of,
+)
+from worker.ledger.campaign import Campaign as Held
+from worker.ledger.cells import COUNT, Cell
+from worker.ledger.changelog import Marker, read_marker
+from worker.ledger.kinds import CAMPAIGN, IDS, MARKER, OF_A_CAMPAIGN, WAITING
+from worker.ledger.notes import Note, unpack_note
+from worker.ledger.records import Shelf, fields_of, parts_of
+from worker.ledger.sheet import Sheet
+
+Records = Mapping[bytes, bytes]
+ByAttribution = dict[tuple[str | None, str | None, str | None], list[int]]
+"""Figures by channel, deal and stated currency."""
+
+
+class Holding(NamedTuple):
+    """One campaign as a ledger holds it."""
+
+    currency: str | None
+    """The plan's; None without one."""
+    is_ticked: bool
+    totals: ByAttribution
+    """What ticks have counted, as it is kept ready."""
+    cells: list[tuple[Key, int, list[int]]]
+    """Every cell, counted or not: key, the instant it begins, figures."""
+
+    def by_day(self) -> Sums:
+        """All of it by attribution and day."""
+        sums: Sums = {}
+        for key, _, figures in self.cells:
+            into = sums.setdefault(key, [0] * COUNT)
+            into[:] = [a + b for a, b in zip(into, figures, strict=True)]
+        return sums
+
+    def by(self, as_of: int | None) -> Sums:
+        """What is dated by an instant, a cell counting with its beginning."""
+        return self._replace(cells=[c for c in self.cells if as_of is None or c[1] <= as_of]).by_day()
+
+
+class Holdings:
+    """A partition's ledger by campaign."""
+
+    def __init__(self, records: Records) -> None:
+        self.marker: Marker = read_marker(records[MARKER])
+        self._records = records
+        self._shelves: dict[str, Shelf] = {}
+        for key, value in records.items():
+            if key[:1] in OF_A_CAMPAIGN:
+                campaign_id, numbers = parts_of(key)
+                self._shelves.setdefault(campaign_id, Shelf()).put(key[:1], numbers, value)
+        self._shelves = {name: shelf for name, shelf in self._shelves.items() if shelf.of(CAMPAIGN)}
+
+    def names(self) -> Iterable[str]:
+        """Every campaign there is."""
+        return self._shelves
+
+    def __getitem__(self, campaign_id: str) -> Holding | None:
+        """What is held of a campaign; None where it is not known."""
+        shelf = self._shelves.get(campaign_id)
+        return None if shelf is None else _holding(shelf.unpack(campaign_id, None, Sheet()))
+
+    def currency_of(self, campaign_id: str) -> str | None:
+        """The currency of a campaign with a plan."""
+        shelf = self._shelves.get(campaign_id)
+        if shelf is None or not shelf.is_planned():
+            return None
+        currency: str | None = fields_of(shelf.of(CAMPAIGN)[b""], 2)[1]
+        return currency
+
+    def is_ticked(self, campaign_id: str) -> bool:
+        """Whether a tick has counted the campaign."""
+        return bool(fields_of(self._shelves[campaign_id].of(CAMPAIGN)[b""], 3)[2])
+
+    # -- as a beginning
+
+    def base(self, corrigible: AbstractSet[str] | None) -> Base:
+        """It, as what an audit begins with; *corrigible* are the sources that may be corrected (None: all)."""
+        base = Base(watermark=self.marker.watermark)
+        helds: dict[str, Held] = {}
+        names: dict[int, str] = {}
+        for campaign_id, shelf in self._shelves.items():
+            held = shelf.unpack(campaign_id, None, Sheet())
+            helds[campaign_id], names[held.row] = held, campaign_id
+            base.campaigns[campaign_id] = _campaign(base, held)
+            base.sums[campaign_id] = _holding(held).by
+        for hashed, row, bucket, note in self._remembered():
+            spent = _spent(helds[names[row]], unpack_note(note), bucket) if note else None
+            base.known[hashed] = Known(bucket, spent)
+            if spent is not None:
+                base.campaigns[names[row]].originals.setdefault(hashed, []).append(spent)
+        for key, value in self._records.items():
+            if key[:1] == WAITING:
+                campaign_id, _ = parts_of(key)
+                campaign = base.campaigns.setdefault(campaign_id, Campaign())
+                source, waiting, note = _waiting(value)
+                if note or corrigible is None or source in corrigible:
+                    campaign.corrections.append(waiting)
+                if note and waiting.original not in campaign.originals:
+                    # The horizon has passed the original meanwhile; the correction waits for the plan alone.
+                    spent = _spent(helds[campaign_id], unpack_note(note), waiting.bucket)
+                    campaign.originals[waiting.original] = [spent]
+        return base
+
+    def _remembered(self) -> Iterator[tuple[int, int, int, bytes]]:
+        """(id, row, bucket, note) of every update that is remembered."""
+        for key, value in sorted(self._records.items()):
+            if key[:1] == IDS:
+                bucket, _, ids, _, rows, lengths, notes = fields_of(value, 7)
+                at = 0
+                for place in range(len(ids) // 8):
+                    length = _little(lengths, place, 4)
+                    yield _little(ids, place, 8), _little(rows, place, 4), bucket, notes[at : at + length]
+                    at += length
+
+
+def _little(column: bytes, place: int, size: int) -> int:
+    return int.from_bytes(column[size * place : size * (place + 1)], "little")
+
+
+def _holding(held: Held) -> Holding:
+    uncounted = [held.pending, *([held.waiting] if held.waiting else [])]
+    cells = [cell for each in uncounted for cell in map(each.value, each.all())]
+    totals: ByAttribution = {(*name, None): list(figures) for name, figures in held.totals.items()}
+    currency = held.currency if held.history is not None else None
+    return Holding(currency, held.is_ticked, totals, [*_cells(held.counted()), *_cells(cells)])
+
+
+def _cells(cells: Iterable[Cell]) -> Iterator[tuple[Key, int, list[int]]]:
+    for cell in cells:
+        for key, figures in cell.held.items():
+            yield Key(*key, cell.day), cell.lo, figures[:COUNT]
+
+
+def _campaign(base: Base, held: Held) -> Campaign:
+    campaign = Campaign()
+    for original, correction in held.corrections.items():
+        standing = Corrected(BEFORE, 0, original, correction.rank(), None, correction.figures)
+        campaign.corrections.append(standing)
+        base.standing[held.campaign_id, original] = standing
+    for identity, series in held.series.items():
+        reports = [Reported(BEFORE, report.at, report.rank(), report.figures) for report in series.reports]
+        campaign.reports[Total(*identity)] = reports
+    return campaign
+
+
+def _spent(held: Held, note: Note, bucket: int) -> Spent:
+    name = held.names[note.attribution]
+    key = Key(name.channel, name.deal_id, note.currency, note.at // DAY)
+    return Spent(BEFORE, bucket, note.at, key, note.figures)
+
+
+def _waiting(value: bytes) -> tuple[str, Corrected, bytes]:
+    """A correction that waits, as if it had just been read: its source, it, and its original's note where known."""
+    original, bucket, _, _, message, note, _ = fields_of(value, 7)
+    update = decode_update(message)
+    checked = None if update is None else check_update(update)
+    if update is None or checked is None:
+        raise ValueError("a waiting correction is not readable")
+    rank = (update.sequence is not None, update.sequence or 0, checked[0], update.event_id)
+    waiting = Corrected(BEFORE, bucket, original, rank, update.currency, figures_of(update, checked))
+    return update.source, waiting, note
