@@ -80,7 +80,7 @@ def threshold_of(thresholds: Thresholds, direction: Direction, level: Level) -> 
 
 def enters(gap: int, base: int, thresholds: Thresholds) -> bool:
     """Whether a deviation is beyond the warning threshold of its side."""
-    if gap > 0:
+    if gap > 0:  # no mutant: a gap of 0 is beyond nothing
         return beyond(gap, base, thresholds.overpacing_warning_pct)
     return beyond(-gap, base, thresholds.underpacing_warning_pct)
 
@@ -110,11 +110,13 @@ def _entering(life: DeviationLife, gap: int, base: int, thresholds: Thresholds, 
     """The ticks in a row beyond a side's thresholds, this one included."""
     if not (may_open and enters(gap, base, thresholds)):
         return _with(life, warning_ticks=0, critical_ticks=0)
-    side: Direction = "overpacing" if gap > 0 else "underpacing"
+    is_over = gap > 0  # no mutant: it is not 0 here
+    side: Direction = "overpacing" if is_over else "underpacing"
     warning, critical = (life.warning_ticks, life.critical_ticks) if life.entering == side else (0, 0)
     most = thresholds.enter_ticks
     warning = min(most, warning + 1)
-    critical = min(most, critical + 1) if beyond(abs(gap), base, threshold_of(thresholds, side, "critical")) else 0
+    limit = threshold_of(thresholds, side, "critical")  # no mutant: what is no warning is critical
+    critical = min(most, critical + 1) if beyond(abs(gap), base, limit) else 0
     return _with(life, entering=side, warning_ticks=warning, critical_ticks=critical)
 
 
@@ -139,7 +141,8 @@ def _leaving(
     if life.level == "critical" and not inside(gap, base, warning, thresholds.exit_ratio):
         lowered = _with(life, level="warning", leaving_ticks=0)
         return lowered, (_step("deescalated", lowered),)
-    return _kept(_with(life, alert_id=None, leaving_ticks=0)), resolved(life, "recovered")
+    ended = _with(life, alert_id=None, leaving_ticks=0)  # no mutant: opening sets it anew
+    return _kept(ended), resolved(life, "recovered")
 
 
 def resolved(life: DeviationLife | None, reason: Reason) -> tuple[Step, ...]:
@@ -155,4 +158,4 @@ def _kept(life: DeviationLife) -> DeviationLife | None:
 
 
 def _step(transition: Transition, life: DeviationLife) -> Step:
-    return Step(transition, life.direction, life.level, life.alert_id or "")
+    return Step(transition, life.direction, life.level, life.alert_id or "")  # no mutant: an open one has an id

@@ -53,7 +53,7 @@ def propose(plan: Plan, channels: Sequence[Standing]) -> list[Move]:
         for channel, standing in zip(plan.channels, channels, strict=True)  # no mutant: both are of one plan
         if beyond(-standing.gap, standing.expected[0], least)
     ]
-    if not sources:
+    if not sources:  # no mutant: it only saves the rest
         return []
     least = plan.thresholds.overpacing_warning_pct
     targets = [
