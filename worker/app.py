@@ -29,6 +29,7 @@ from yarl import URL
 from schemas.reasons import REASONS
 from worker import lane, web
 from worker.checkpoint import Checkpoints, new_producer
+from worker.clock import Clock
 from worker.events import EventWriter
 from worker.exits import WATCH_SECONDS, Exit, Watchdog, leave, or_leave
 from worker.lag import LagWatch
@@ -103,7 +104,8 @@ class Parts:
     def checkpoints(self, number: int) -> Checkpoints:
         """Its transactions."""
         producer = new_producer(self._settings, number, self._producer)
-        return Checkpoints(producer, number, ledger_topic(self._settings))
+        clock = Clock(self._clock, self._settings.tick_nanos)
+        return Checkpoints(producer, number, ledger_topic(self._settings), clock)
 
     def changelog(self, number: int) -> Changelog:
         """Its history."""

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from tests.kafka import killable
 from tests.kafka.broker import ROOT, free_ports, wait_until
@@ -61,6 +62,21 @@ class Stage:
         worker = WorkerProcess(self, instance, {**self.environment, **more})
         self._workers.append(worker)
         return worker
+
+    def alter(self, topic: str, **config: str) -> None:
+        """Change configs of a topic; `max_message_bytes` is `max.message.bytes`."""
+        entries = [
+            ConfigEntry(name.replace("_", "."), value, incremental_operation=AlterConfigOpType.SET)
+            for name, value in config.items()
+        ]
+        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
+        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        for altered in admin.incremental_alter_configs([resource]).values():
+            altered.result(READY_SECONDS)
+
+    def hide_the_broker_s_clock(self) -> None:
+        """Let a worker run ahead of the broker's time: a test cannot wait for days."""
+        self.alter(self.ledger, message_timestamp_type="CreateTime")
 
     def end(self) -> None:
         """Leave no process behind."""
