@@ -168,6 +168,10 @@ class WorkerProcess:
         """Wait until it has restored so many partitions."""
         wait_until(lambda: self._is_ready(partitions), READY_SECONDS, what="the worker", otherwise=self.tail)
 
+    def wait_owning(self, seconds: float = READY_SECONDS) -> None:
+        """Wait until it has restored whatever it was given, and that is not nothing."""
+        wait_until(lambda: bool(self.owns()), seconds, what="the worker", otherwise=self.tail)
+
     def _is_ready(self, partitions: int) -> bool:
         assert self.process.poll() is None, f"the worker ended with {self.process.returncode}\n{self.tail()}"
         return len(self.owns()) == partitions
