@@ -67,6 +67,8 @@ log = logging.getLogger(__name__)
 GC_THRESHOLDS = (200_000, 20, 50)
 HEARTBEATS_A_SESSION = 3
 REQUEST_SECONDS_BEYOND_SESSION = 30
+# Longer than all statements of the slowest round together: each may take a minute.
+SINK_STALL_SECONDS = 900.0
 
 
 class Worker(NamedTuple):
@@ -314,7 +316,7 @@ async def look_at_topics(settings: Settings) -> Settings:
 async def watched(worker: Worker) -> AsyncIterator[None]:
     """What goes on beside the worker: its pages, and the sink where a database is set."""
     settings = worker.settings
-    sink = SinkThread(lambda: Sink(settings, worker.metrics)) if settings.postgres_dsn.get_secret_value() else None
+    sink = sink_thread(worker) if settings.postgres_dsn.get_secret_value() else None
     checks = web.HealthChecks(worker.ownership, settings, sink.status if sink is not None else None)
     pages = await web.serve(web.create_web(checks, worker.metrics), settings.web_host, settings.web_port)
     log.info("health and metrics on %s", ", ".join(f"{host}:{port}" for host, port, *_ in pages.addresses))
@@ -323,7 +325,19 @@ async def watched(worker: Worker) -> AsyncIterator[None]:
     yield
     if sink is not None:
         await asyncio.to_thread(sink.stop)
+        worker.watchdog.kept(sink)
     await pages.cleanup()
+
+
+def sink_thread(worker: Worker) -> SinkThread:
+    """The sink, which may wait for PostgreSQL as long as it takes, and may not hang."""
+
+    def came_round() -> None:
+        sentence = f"the sink has hung for {SINK_STALL_SECONDS:g} s"
+        worker.watchdog.promise(thread, SINK_STALL_SECONDS, Exit.SINK_STALLED, sentence)
+
+    thread = SinkThread(lambda: Sink(worker.settings, worker.metrics, came_round=came_round))
+    return thread
 
 
 def stop_signal() -> asyncio.Event:

@@ -19,6 +19,7 @@ code meaning
 76   a stop took too long
 77   plans and spend do not share their partitions
 78   the clock is more than a tick ahead of the broker's
+79   the sink hangs: it neither writes nor waits for its next try
 ==== ===================================================================================
 """
 
@@ -54,6 +55,7 @@ class Exit(IntEnum):
     STOP_STALLED = 76
     NOT_COPARTITIONED = 77
     CLOCK_AHEAD = 78
+    SINK_STALLED = 79
 
 
 def leave(code: Exit, sentence: str) -> NoReturn:

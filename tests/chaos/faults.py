@@ -15,7 +15,6 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -27,29 +26,37 @@ from tests.chaos.fleet import ENDED_SECONDS, KILLED, MAY_END, REACHED_SECONDS, R
 from tests.chaos.wire import ProxiedBroker, Proxy
 from tests.kafka.broker import wait_until
 from tests.kafka.killable import FREEZE, KILL, POINTS, RESTORE_POINTS, REVOKE, TERMINATE
-from tests.kafka.stage import Stage, WorkerProcess
+from tests.kafka.stage import Stage, WorkerProcess, is_frozen
 from worker.demo.postgres import EmbeddedPostgres
 from worker.exits import Exit
 
 SNAPSHOTS: Final = "snapshot_taken"
 ATTEMPTS: Final = 8
 BALLAST_MIB: Final = 1
-DISK_FULL_SECONDS: Final = 60.0
-COMPACTED_SECONDS: Final = 90.0
+DISK_FULL_SECONDS: Final = 90.0
+COMPACTED_SECONDS: Final = 120.0
 
 
-@dataclass
-class World:
-    """All that can be taken apart."""
+class Place(NamedTuple):
+    """What several worlds may share, one after another."""
 
-    stage: Stage
-    fleet: Fleet
+    folder: Path
     broker: ProxiedBroker
     proxy: Proxy
     postgres: EmbeddedPostgres
-    dice: random.Random
     disk: Path | None
     """A small file system that holds the broker's data; None where none could be mounted."""
+    why_no_disk: str
+
+
+class World(NamedTuple):
+    """All that can be taken apart."""
+
+    place: Place
+    stage: Stage
+    fleet: Fleet
+    dsn: str
+    dice: random.Random
 
     @property
     def tick_seconds(self) -> int:
@@ -194,11 +201,6 @@ def zombie_replaced(world: World) -> None:
     assert code in MAY_END - {Exit.STOPPED, KILLED}, old.tail()
 
 
-def is_frozen(pid: int) -> bool:
-    """Whether the process is stopped."""
-    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T"
-
-
 def let_others_take_over(world: World, frozen: str) -> None:
     """Wait until the others own everything."""
     fleet = world.fleet
@@ -220,21 +222,21 @@ def let_others_take_over(world: World, frozen: str) -> None:
 def kill_broker(world: World) -> None:
     world.fleet.recover()
     world.fleet.pause(1.0)
-    world.broker.kill()
+    world.place.broker.kill()
     world.fleet.pause(3.0)
-    world.broker.start()
+    world.place.broker.start()
 
 
 def restart_broker(world: World) -> None:
     world.fleet.recover()
-    world.broker.restart()
+    world.place.broker.restart()
 
 
 def kill_postgres(world: World) -> None:
     world.fleet.pause(1.0)
-    world.postgres.kill()
+    world.place.postgres.kill()
     world.fleet.pause(4.0)
-    world.postgres.start()
+    world.place.postgres.start()
 
 
 def stall_network(world: World) -> None:
@@ -242,7 +244,7 @@ def stall_network(world: World) -> None:
     world.fleet.recover()
     is_long = world.dice.random() < 1 / 3
     limit = world.stage.settings.checkpoint_timeout_seconds
-    with world.proxy.stalled():
+    with world.place.proxy.stalled():
         time.sleep(world.dice.uniform(limit, 1.5 * limit) if is_long else world.dice.uniform(0.5, limit / 2))
 
 
@@ -250,7 +252,7 @@ def reset_network(world: World) -> None:
     world.fleet.recover()
     for _ in range(world.dice.randint(1, 4)):
         world.fleet.pause(1.0)
-        world.proxy.reset()
+        world.place.proxy.reset()
 
 
 def refuse_writes(world: World) -> None:
@@ -265,17 +267,17 @@ def refuse_writes(world: World) -> None:
 
 def fill_disk(world: World) -> None:
     """The broker's disk is full, which ends the broker; then there is room again."""
-    assert world.disk is not None
+    assert world.place.disk is not None
     world.fleet.recover()
-    ballast = world.disk / "ballast"
+    ballast = world.place.disk / "ballast"
     try:
         fill(ballast)
-        ended = world.broker
+        ended = world.place.broker
         wait_until(lambda: not ended.is_running, DISK_FULL_SECONDS, what="the broker's end", otherwise=ended.log_tail)
-        world.broker.kill()
+        world.place.broker.kill()
     finally:
         ballast.unlink()
-    world.broker.start()
+    world.place.broker.start()
 
 
 def fill(ballast: Path) -> None:
@@ -305,7 +307,9 @@ def compact_ledger(world: World) -> None:
         world.fleet.tend()
         return records_before(stage, ends) < before / 2
 
-    wait_until(is_compacted, COMPACTED_SECONDS, what="compaction", otherwise=world.broker.log_tail, every_seconds=1)
+    wait_until(
+        is_compacted, COMPACTED_SECONDS, what="compaction", otherwise=world.place.broker.log_tail, every_seconds=1
+    )
     stage.alter(stage.ledger, segment_ms="604800000", min_cleanable_dirty_ratio="0.2")
     world.fleet.recover()
     world.fleet.kill(world.fleet.any())

@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -33,6 +34,9 @@ GARBAGE: Final = 0.001
 CONFLICTS: Final = 0.001
 OUT_OF_ORDER: Final = 0.1
 """Of corrections and running totals, those that come before what should come before them."""
+
+SLOWER: Final = 10
+"""So much slower they come once there were as many as there must be, until the faults are over."""
 
 REMEMBERED: Final = 4_096
 TURN_SECONDS: Final = 0.02
@@ -205,27 +209,27 @@ class ChaosFeed:
             self._producer.produce(self._stage.plans, fields, campaign.encode())
         assert self._producer.flush(FLUSH_SECONDS) == 0
 
-    def start(self) -> None:
-        """Begin to send."""
+    @contextmanager
+    def flowing(self) -> Iterator[None]:
+        """Send while the block lasts."""
         self._thread.start()
+        try:
+            yield
+        finally:
+            self._stop.set()
+            self._thread.join()
 
     def finish(self) -> None:
         """Send what is left of the least there must be, at once, and wait until all is acknowledged."""
-        self.stop()
         while self.sent < self._least:
             self._send(min(1_000, self._least - self.sent))
         assert self._producer.flush(FLUSH_SECONDS) == 0, "the feed was not acknowledged"
 
-    def stop(self) -> None:
-        """Send no more."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
-
     def _flow(self) -> None:
         began = time.monotonic()
         while not self._stop.wait(TURN_SECONDS):
-            self._send(int((time.monotonic() - began) * self._per_second) - self.sent)
+            due = (time.monotonic() - began) * self._per_second
+            self._send(int(min(due, self._least + (due - self._least) / SLOWER)) - self.sent)
 
     def _send(self, count: int) -> None:
         for _ in range(count):

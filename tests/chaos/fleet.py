@@ -14,9 +14,9 @@ from tests.kafka.killable import CLOCK_FILE
 from tests.kafka.stage import Stage, WorkerProcess
 from worker.exits import Exit
 
-RECOVERED_SECONDS: Final = 90.0
-REACHED_SECONDS: Final = 60.0
-ENDED_SECONDS: Final = 45.0
+RECOVERED_SECONDS: Final = 180.0
+REACHED_SECONDS: Final = 120.0
+ENDED_SECONDS: Final = 90.0
 
 # How a worker may end while everything around it fails; another code is a defect, or a ledger that is not right.
 KILLED: Final = -signal.SIGKILL

@@ -18,20 +18,26 @@ import sys
 import tempfile
 import time
 import traceback
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from pydantic import SecretStr
+
 from tests.chaos.audit import Audit, Found, committed_rows, rows
-from tests.chaos.faults import FAULTS, Fault, World, fill_disk
+from tests.chaos.faults import FAULTS, Fault, Place, World, fill_disk
 from tests.chaos.feed import ChaosFeed
 from tests.chaos.fleet import Fleet
+from tests.chaos.oracle import instant
 from tests.chaos.wire import ProxiedBroker, Proxy
 from tests.kafka.broker import BrokerUnavailableError, wait_until
 from tests.kafka.stage import Stage, consumer_end
 from tests.postgres.conftest import FAST
+from tests.postgres.conftest import run as sql
+from tests.postgres.running import running_sink
 from worker.demo.postgres import running_postgres
 from worker.sink.migrate import migrate
 
@@ -113,60 +119,76 @@ def run(plan: Plan, folder: Path) -> Outcome:
 
     Raises AssertionError or TimeoutError for whatever is not as it must be, BrokerUnavailableError without Java.
     """
+    with a_place(folder, plan.updates) as place, a_world(place, plan.seed) as world:
+        return carry_out(plan, world)
+
+
+def carry_out(plan: Plan, world: World) -> Outcome:
+    """Carry *plan* out in a world."""
     began = time.monotonic()
-    with contextlib.ExitStack() as undo:
-        world, skipped = undo.enter_context(a_world(plan, folder))
-        faults = [fault for fault in plan.faults() if fault.name not in skipped]
-        seconds = sum(fault.seconds for fault in faults)
-        dsn = world.postgres.dsn
-        feed = ChaosFeed(
-            world.stage,
-            campaigns=CAMPAIGNS,
-            seed=plan.seed,
-            least=plan.updates,
-            per_second=plan.updates / seconds,
-        )
-        undo.callback(feed.stop)
-        feed.plan_all()
-        for name in ("w1", "w2"):
-            world.fleet.start(name)
-        world.fleet.recover()
-        feed.start()
+
+    def tell(what: str) -> None:
+        plan.tell(f"{time.monotonic() - began:6.1f} s  {what}")
+
+    skipped = {fault.name: world.place.why_no_disk for fault in FAULTS if fault.act is fill_disk}
+    skipped = {name: why for name, why in skipped.items() if why}
+    faults = [fault for fault in plan.faults() if fault.name not in skipped]
+    per_second = plan.updates / sum(fault.seconds for fault in faults)
+    feed = ChaosFeed(world.stage, campaigns=CAMPAIGNS, seed=plan.seed, least=plan.updates, per_second=per_second)
+    feed.plan_all()
+    for name in ("w1", "w2"):
+        world.fleet.start(name)
+    world.fleet.recover()
+    with feed.flowing():
         for number, fault in enumerate(faults, 1):
-            plan.tell(f"{time.monotonic() - began:6.1f} s  {number:>3}/{len(faults)}  {fault.name}")
+            tell(f"{number:>3}/{len(faults)}  {fault.name}")
             fault.act(world)
         world.fleet.recover()
-        feed.finish()
-        plan.tell(f"{time.monotonic() - began:6.1f} s  {feed.sent} updates sent; waiting for the last of them")
-        settle(world, dsn)
-        plan.tell(f"{time.monotonic() - began:6.1f} s  audit")
-        for name in list(world.fleet.wanted):
-            world.fleet.stop(name)
-        found = Audit(world.stage, dsn).run()
-        assert found.difference_nanos == 0
-        assert found.records == feed.sent
-        times = Counter(fault.name for fault in faults)
-        return Outcome(plan.seed, feed.sent, time.monotonic() - began, times, skipped, world.fleet.ends, found)
+    feed.finish()
+    tell(f"{feed.sent} updates sent; waiting for the last of them")
+    settle(world)
+    for name in list(world.fleet.wanted):
+        world.fleet.stop(name)
+    sink_the_rest(world)
+    tell("audit")
+    found = Audit(world.stage, world.dsn).run()
+    assert (found.difference_nanos, found.records) == (0, feed.sent)
+    times = Counter(fault.name for fault in faults)
+    return Outcome(plan.seed, feed.sent, time.monotonic() - began, times, skipped, world.fleet.ends, found)
 
 
 @contextlib.contextmanager
-def a_world(plan: Plan, folder: Path) -> Iterator[tuple[World, dict[str, str]]]:
-    """Broker, network, PostgreSQL and a fleet without workers; and the faults that cannot be had here, with why."""
+def a_place(folder: Path, updates: int) -> Iterator[Place]:
+    """Broker, network and PostgreSQL."""
     with contextlib.ExitStack() as undo:
-        disk, why = undo.enter_context(small_disk(folder, DISK_BYTES + plan.updates * DISK_BYTES_AN_UPDATE))
-        data = disk or folder
-        broker = ProxiedBroker(Path(tempfile.mkdtemp(prefix="kafka-", dir=data)), overrides=CHAOS)
+        disk, why = undo.enter_context(small_disk(folder, DISK_BYTES + updates * DISK_BYTES_AN_UPDATE))
+        broker = ProxiedBroker(Path(tempfile.mkdtemp(prefix="kafka-", dir=disk or folder)), overrides=CHAOS)
         undo.callback(broker.stop)
         broker.start()
         proxy = undo.enter_context(Proxy(broker.proxy_port, broker.behind_port))
-        postgres = undo.enter_context(running_postgres(FAST))
-        assert asyncio.run(migrate(postgres.dsn))
-        stage = Stage(broker.bootstrap, f"chaos-{plan.seed}", folder, **HURRIED)
-        undo.callback(stage.end)
-        environment = {"PACING_KAFKA_BOOTSTRAP": broker.proxied_bootstrap, "PACING_POSTGRES_DSN": postgres.dsn}
-        dice = random.Random(plan.seed + 1)
-        world = World(stage, Fleet(stage, dice, environment), broker, proxy, postgres, dice, disk)
-        yield world, {fault.name: why for fault in FAULTS if why and fault.act is fill_disk}
+        yield Place(folder, broker, proxy, undo.enter_context(running_postgres(FAST)), disk, why)
+
+
+@contextlib.contextmanager
+def a_world(place: Place, seed: int) -> Iterator[World]:
+    """Topics and a database of its own, and a fleet without workers."""
+    name = f"chaos-{uuid.uuid4().hex[:8]}"
+    dsn = place.postgres.dsn_of(name)
+    asyncio.run(make_database(place.postgres.dsn, dsn, name))
+    (folder := place.folder / name).mkdir()
+    stage = Stage(place.broker.bootstrap, name, folder, **HURRIED)
+    environment = {"PACING_KAFKA_BOOTSTRAP": place.broker.proxied_bootstrap, "PACING_POSTGRES_DSN": dsn}
+    dice = random.Random(seed + 1)
+    try:
+        yield World(place, stage, Fleet(stage, dice, environment), dsn, dice)
+    finally:
+        stage.end()
+
+
+async def make_database(server: str, dsn: str, name: str) -> None:
+    """A database with the product's tables."""
+    await sql(server, f'CREATE DATABASE "{name}"')
+    assert await migrate(dsn)
 
 
 @contextlib.contextmanager
@@ -188,8 +210,8 @@ def small_disk(folder: Path, size_bytes: int) -> Iterator[tuple[Path | None, str
         subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
-def settle(world: World, dsn: str) -> None:
-    """Wait until a tick has counted all input there is, whenever it is dated, and all its events are rows."""
+def settle(world: World) -> None:
+    """Wait until a tick has counted all input there is, whenever it is dated."""
     stage, now = world.stage, time.time()
     partitions = range(stage.settings.partitions)
     ends = {(topic, n): consumer_end(stage, topic, n) for topic in (stage.plans, stage.spend) for n in partitions}
@@ -204,17 +226,20 @@ def settle(world: World, dsn: str) -> None:
 
     wait_until(settled, SETTLED_SECONDS, what="a tick over all input", otherwise=world.fleet.tails, every_seconds=0.5)
 
-    def is_level() -> bool:
-        world.fleet.tend()
-        return rows(dsn) >= committed_rows(stage)
 
-    wait_until(is_level, LEVEL_SECONDS, what="PostgreSQL", otherwise=world.fleet.tails, every_seconds=1)
+def sink_the_rest(world: World) -> None:
+    """Write what the workers had not yet written when they were stopped."""
+    settings, wanted = world.stage.settings, committed_rows(world.stage)
+    with running_sink(settings.model_copy(update={"postgres_dsn": SecretStr(world.dsn)})) as sink:
+
+        def is_level() -> bool:
+            return rows(world.dsn) >= wanted and sink.is_level
+
+        wait_until(is_level, LEVEL_SECONDS, what="PostgreSQL", otherwise=lambda: str(sink.thread.status()))
 
 
 def is_after(tick: str, seconds: float) -> bool:
     """Whether a tick is later than an instant."""
-    from tests.chaos.oracle import instant
-
     return (instant(tick) or 0) > seconds * 10**9
 
 

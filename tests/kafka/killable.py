@@ -7,7 +7,8 @@ The real worker as a process that ends, freezes or stops itself at a named point
     PACING_TEST_TERMINATE=commit:1      SIGTERM, when it is committed
     PACING_TEST_CLOCK_SECONDS=3600      the clock is an hour ahead
     PACING_TEST_CLOCK_FILE=...          the clock is as many seconds ahead as the file says, looked at all the time
-    PACING_TEST_STALL_SECONDS=5         what gives up after a minute without progress gives up after that
+    PACING_TEST_STALL_SECONDS=5         what gives up after so and so long without progress gives up after that
+    PACING_TEST_HANG_SINK=1             the sink does nothing, for ever
 
 Points of a transaction: begin (begun), send (a batch acknowledged), acks (all of them), flight (the commit is on its
 way), commit (committed, and nobody told). With ":revoke" for a topic only those count that are written while the
@@ -28,17 +29,18 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
 
-from worker import lag, restore
-from worker.app import run
+from worker import app, lag, restore
 from worker.ownership import Ownership
 from worker.restore import Changelog
 from worker.settings import load_settings
+from worker.sink.sink import Sink
 
 KILL: Final = "PACING_TEST_KILL"
 FREEZE: Final = "PACING_TEST_FREEZE"
 TERMINATE: Final = "PACING_TEST_TERMINATE"
 CLOCK: Final = "PACING_TEST_CLOCK_SECONDS"
 CLOCK_FILE: Final = "PACING_TEST_CLOCK_FILE"
+HANG: Final = "PACING_TEST_HANG_SINK"
 STALL: Final = "PACING_TEST_STALL_SECONDS"
 SIGNALS: Final = {KILL: signal.SIGKILL, FREEZE: signal.SIGSTOP, TERMINATE: signal.SIGTERM}
 
@@ -141,6 +143,11 @@ def listen(sentence: Sentence) -> None:
     Changelog.read = read_and_told  # type: ignore[method-assign]
 
 
+async def hang(*_: object) -> None:
+    """Nothing, for ever."""
+    await asyncio.Event().wait()
+
+
 class SteppedClock:
     """The machine's clock, and as many seconds more as *file* says."""
 
@@ -180,8 +187,10 @@ def main() -> int:
     if file := os.environ.pop(CLOCK_FILE, ""):
         seams["clock"] = stepped(Path(file))
     if stall := os.environ.pop(STALL, ""):
-        lag.STALL_SECONDS = restore.STALL_SECONDS = float(stall)
-    return run(load_settings(env_file=None), **seams)
+        lag.STALL_SECONDS = restore.STALL_SECONDS = app.SINK_STALL_SECONDS = float(stall)
+    if os.environ.pop(HANG, ""):
+        Sink._round = hang  # type: ignore[assignment, method-assign]
+    return app.run(load_settings(env_file=None), **seams)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import psutil
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
@@ -202,6 +203,11 @@ class WorkerProcess:
     def tail(self) -> str:
         """The end of its log."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-40:])
+
+
+def is_frozen(pid: int) -> bool:
+    """Whether a process is stopped (SIGSTOP)."""
+    return psutil.Process(pid).status() == psutil.STATUS_STOPPED
 
 
 # --- what goes in ----------------------------------------------------------------------------------------------------
