@@ -46,8 +46,8 @@ LEVEL_SECONDS: Final = 240.0
 PARTITIONS: Final = 4
 # Above TURN_CAMPAIGNS a partition, so that a tick takes several transactions.
 CAMPAIGNS: Final = 600
-DISK_BYTES: Final = 1 << 30
-DISK_BYTES_AN_UPDATE: Final = 1_500
+DISK_BYTES: Final = 3 << 29
+DISK_BYTES_AN_UPDATE: Final = 400
 
 CHAOS: Final = {
     # The cleaner looks often, so that a changelog can be compacted while somebody waits.
