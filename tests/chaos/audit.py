@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import heapq
 import json
+import time
 from collections import Counter, defaultdict
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -33,7 +34,9 @@ from worker.ledger import Ledger
 from worker.restore import load
 
 READ_SECONDS: Final = 30.0
+# A chunk is waited for until it is full or the time is over, also at the end of the log.
 CHUNK_RECORDS: Final = 10_000
+CHUNK_SECONDS: Final = 0.05
 
 # The kinds of events by the table that holds them, and what its rows are told apart by.
 TABLES: Final = {
@@ -272,7 +275,10 @@ def records(stage: Stage, topic: str, partition: int, *, isolation: str = "read_
     )
     try:
         consumer.assign([TopicPartition(topic, partition, 0)])
-        while messages := consumer.consume(CHUNK_RECORDS, READ_SECONDS):
+        deadline = time.monotonic() + READ_SECONDS
+        while time.monotonic() < deadline:
+            messages = consumer.consume(CHUNK_RECORDS, CHUNK_SECONDS)
+            deadline = time.monotonic() + READ_SECONDS if messages else deadline
             ended = yield from _good(messages)
             if ended:
                 return

@@ -256,13 +256,14 @@ def reset_network(world: World) -> None:
 
 
 def refuse_writes(world: World) -> None:
-    """More copies are asked for than there are, until a worker has given up."""
+    """The broker takes no records for a topic, until a worker has given up."""
     world.fleet.recover()
     topic = world.dice.choice([world.stage.ledger, world.stage.outputs[SNAPSHOTS]])
-    world.stage.alter(topic, min_insync_replicas="2")
+    before = world.fleet.ends[Exit.CHECKPOINT]
+    world.stage.refuse_writes(topic)
     wait_until(lambda: world.fleet.down() is not None, REACHED_SECONDS, what="the end of a worker")
-    assert world.fleet.ends[Exit.CHECKPOINT] > 0
-    world.stage.alter(topic, min_insync_replicas="1")
+    assert world.fleet.ends[Exit.CHECKPOINT] > before
+    world.stage.take_writes(topic)
 
 
 def fill_disk(world: World) -> None:

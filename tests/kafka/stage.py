@@ -31,7 +31,7 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 from tests.kafka import killable
 from tests.kafka.broker import ROOT, free_ports, wait_until
 from worker.settings import Settings, load_settings
-from worker.topics import apply_now, input_topics, ledger_topic, output_topics
+from worker.topics import LEDGER_BYTES, apply_now, input_topics, ledger_topic, output_topics
 
 READY_SECONDS: Final = 30.0
 SETTLED_SECONDS: Final = 30.0
@@ -78,6 +78,18 @@ class Stage:
     def hide_the_broker_s_clock(self) -> None:
         """Let a worker run ahead of the broker's time: a test cannot wait for days."""
         self.alter(self.ledger, message_timestamp_type="CreateTime")
+
+    def refuse_writes(self, topic: str) -> None:
+        """
+        Let the broker refuse every write to *topic*.
+
+        By their size: a min.insync.replicas above the copies there can be is lowered to them since Kafka 4.
+        """
+        self.alter(topic, max_message_bytes="1")
+
+    def take_writes(self, topic: str) -> None:
+        """Let the broker take them again."""
+        self.alter(topic, max_message_bytes=str(LEDGER_BYTES))
 
     def end(self) -> None:
         """Leave no process behind."""

@@ -83,10 +83,10 @@ def test_a_worker_whose_writes_are_refused_ends_in_time_and_resumes(stage: Stagi
     worker = here.worker()
     worker.wait_ready()
     settle(here, worker)
-    here.alter(here.ledger, min_insync_replicas="2")
+    here.refuse_writes(here.ledger)
     feed.spend(1_000)
     ends(worker, Exit.CHECKPOINT, "the checkpoint of partition")
-    here.alter(here.ledger, min_insync_replicas="1")
+    here.take_writes(here.ledger)
     resumes(here)
 
 
