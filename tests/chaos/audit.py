@@ -132,7 +132,10 @@ class Audit:
         """The ledger as a restart would load it, but for the place of its end."""
         settings = self._stage.settings
         ledger = Ledger(partition, settings.partitions, ledger_limits(settings))
-        newest = {m.key(): m.value() for m in records(self._stage, self._stage.ledger, partition)}
+        newest: dict[bytes, bytes | None] = {}
+        for message in records(self._stage, self._stage.ledger, partition):
+            newest.pop(message.key(), None)  # keys in the order of their last record
+            newest[message.key()] = message.value()
         assert load(ledger, newest)
         campaigns = set(ledger.campaigns)
         assert oracle.counts.keys() <= campaigns, oracle.counts.keys() - campaigns
