@@ -283,7 +283,7 @@ def fill_disk(world: World) -> None:
 
 def fill(ballast: Path) -> None:
     """Take all the room that is left, now and as it is freed."""
-    with ballast.open("wb") as file:
+    with ballast.open("wb", buffering=0) as file:
         try:
             while True:
                 os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, BALLAST_MIB << 20)
@@ -293,7 +293,6 @@ def fill(ballast: Path) -> None:
         with contextlib.suppress(OSError):
             while True:
                 file.write(bytes(4_096))
-                file.flush()
 
 
 def compact_ledger(world: World) -> None:

@@ -20,6 +20,8 @@ ENDED_SECONDS: Final = 90.0
 
 # How a worker may end while everything around it fails; another code is a defect, or a ledger that is not right.
 KILLED: Final = -signal.SIGKILL
+# Asked to stop before it listened to that: nothing was started.
+UNHEARD: Final = -signal.SIGTERM
 MAY_END: Final = frozenset(
     {KILLED, Exit.STOPPED, Exit.CHECKPOINT, Exit.INPUT_STALLED, Exit.RESTORE_FAILED, Exit.STOP_STALLED}
 )
@@ -92,7 +94,7 @@ class Fleet:
         self.wanted.remove(name)
         if not self.is_down(name):
             self[name].process.terminate()
-            self.note(name, self[name].wait_dead(ENDED_SECONDS))
+            self.note(name, self[name].wait_dead(ENDED_SECONDS), allowed=MAY_END | {UNHEARD})
 
     def down(self) -> str | None:
         """One that should be there and is not."""
