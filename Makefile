@@ -58,7 +58,7 @@ bench: $(VENV)/.dev ## how fast, on a real Kafka: against a plain Faust agent, a
 	$(BIN)/python -m tests.benchmarks.bench
 
 chaos: $(VENV)/.dev ## faults in random order under 2,000,000 updates on a real Kafka, then an audit (UPDATES= ROUNDS= SEED=)
-	$(BIN)/python -m tests.chaos.run $(if $(UPDATES),--updates $(UPDATES)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m tests.chaos.run $(if $(UPDATES),--updates $(UPDATES)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only "$(ONLY)")
 
 faults: $(VENV)/.dev ## each of these faults by itself (PYTEST_ARGS='-k broker')
 	$(BIN)/pytest tests/chaos $(PYTEST_ARGS)

@@ -128,11 +128,13 @@ def listen(sentence: Sentence) -> None:
     revoked, read = Ownership.revoked, Changelog.read
 
     async def revoked_and_told(self: Ownership) -> None:
-        sentence.reach(REVOKE)
-        sentence.revoking = True
+        sentence.revoking = bool(self.held)  # a worker that joins is asked to give back nothing
+        if sentence.revoking:
+            sentence.reach(REVOKE)
         await revoked(self)
+        if sentence.revoking:
+            sentence.reach("revoked")
         sentence.revoking = False
-        sentence.reach("revoked")
 
     async def read_and_told(self: Changelog) -> dict[bytes, bytes | None]:
         records = await read(self)

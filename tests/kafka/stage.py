@@ -183,7 +183,11 @@ class WorkerProcess:
 
     def wait_owning(self, seconds: float = READY_SECONDS) -> None:
         """Wait until it has restored whatever it was given, and that is not nothing."""
-        wait_until(lambda: bool(self.owns()), seconds, what="the worker", otherwise=self.tail)
+        wait_until(self._owns_some, seconds, what="the worker", otherwise=self.tail)
+
+    def _owns_some(self) -> bool:
+        assert self.process.poll() is None, f"the worker ended with {self.process.returncode}\n{self.tail()}"
+        return bool(self.owns())
 
     def _is_ready(self, partitions: int) -> bool:
         assert self.process.poll() is None, f"the worker ended with {self.process.returncode}\n{self.tail()}"
