@@ -246,8 +246,9 @@ def check_snapshots(counts: Sequence[Count], snapshots: list[Json], spend_topic:
 
 def check_snapshot(snapshot: Json, totals: dict[Any, list[int]], future: int) -> None:
     """One snapshot's spend, its channels' spend and impressions, and what is dated after it."""
-    assert nanos(snapshot["total_spend"]) == sum(figures[0] for figures in totals.values()), snapshot
-    assert nanos(snapshot["future_spend"]) == future, snapshot
+    exact = (sum(figures[0] for figures in totals.values()), future)
+    told = (nanos(snapshot["total_spend"]), nanos(snapshot["future_spend"]))
+    assert told == exact, (told, exact, snapshot)
     for channel in snapshot["channel_snapshots"]:
         figures = totals.get((channel["channel"], None), [0, 0])
         assert nanos(channel["spend"]) == figures[0], (channel, snapshot)
