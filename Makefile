@@ -9,7 +9,7 @@ UV := $(shell command -v uv 2>/dev/null)
 
 ifdef UV
   NEW_VENV := uv venv --quiet --allow-existing $(VENV)
-  INSTALL := uv pip install --quiet --python $(BIN)/python
+  INSTALL := uv pip install --quiet --compile-bytecode --python $(BIN)/python
 else
   NEW_VENV := $(PYTHON) -m venv $(VENV)
   INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check

@@ -18,7 +18,6 @@ mistaken for.
 
 from __future__ import annotations
 
-import operator
 import re
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
@@ -107,10 +106,6 @@ def decode_updates(values: Sequence[bytes | None]) -> list[SpendUpdate | None]:
     return [decode_update(value) for value in values]
 
 
-_FIRST: Final[Callable[[Any], int]] = operator.itemgetter(0)
-_LAST: Final[Callable[[Any], int]] = operator.itemgetter(-1)
-
-
 def _lines(values: Sequence[bytes | None]) -> bytes | None:
     """
     The values as lines the decoder may take in one call, None if some value needs a closer look.
@@ -121,20 +116,41 @@ def _lines(values: Sequence[bytes | None]) -> bytes | None:
     that none is two.
     """
     try:
-        if set(map(_FIRST, values)) != {0x7B} or set(map(_LAST, values)) != {0x7D}:
-            return None
-        lines = b"\n".join(values)  # type: ignore[arg-type]  # a None has no first byte
-    except (TypeError, IndexError):
+        lines = b"\n".join(values)  # type: ignore[arg-type]  # a None cannot be joined
+    except TypeError:
         return None
-    return lines if _is_utf8(lines) and _is_plain(lines, len(values)) else None
+    are_objects = _are_few_objects if len(values) < _MANY else _are_objects
+    return lines if are_objects(values, lines) and _is_utf8(lines) else None  # type: ignore[arg-type]  # no None is left
 
 
-def _is_plain(lines: bytes, count: int) -> bool:
-    """Whether no id can hold a NUL and no value can nest too deep: the search for one byte is the cheapest there is."""
+_MANY: Final = 128
+"""Values from which on it is faster to look at all of them as one array."""
+_BEGINS, _ENDS = b"{}"
+
+
+def _are_few_objects(values: Sequence[bytes], lines: bytes) -> bool:
+    """Whether each value begins and ends as an object, and nothing in it is to be looked at closely."""
+    edges = all(value[:1] == b"{" and value[-1:] == b"}" for value in values)
+    return edges and _is_plain(lines, lines.count(b"{"), len(values))
+
+
+def _are_objects(values: Sequence[bytes], lines: bytes) -> bool:
+    """The same for many."""
+    import numpy as np
+
+    letters = np.frombuffer(lines, np.uint8)
+    lengths = np.fromiter(map(len, values), np.int64, len(values))
+    ends = lengths.cumsum() + np.arange(len(values)) - 1
+    if not lengths.all() or (letters[ends] != _ENDS).any() or (letters[ends - lengths + 1] != _BEGINS).any():
+        return False
+    return _is_plain(lines, int(np.count_nonzero(letters == _BEGINS)), len(values))
+
+
+def _is_plain(lines: bytes, objects: int, count: int) -> bool:
+    """Whether no id can hold a NUL and no value can nest too deep, *objects* being begun."""
     if b"\\" in lines and b"\\u0000" in lines:
         return False
-    arrays = lines.count(b"[") if b"[" in lines else 0
-    return lines.count(b"{") + arrays < count + NESTING
+    return objects + (lines.count(b"[") if b"[" in lines else 0) < count + NESTING
 
 
 def _is_utf8(data: bytes) -> bool:

@@ -121,11 +121,10 @@ def _first(ids: Hashes) -> Integers:
 
 
 def _are_keys(keys: Sequence[bytes | None], campaigns: Sequence[str]) -> Mask:
-    """Whether each record lies under its campaign's key."""
-    wanted = list(map(str.encode, campaigns))
-    if keys == wanted:
-        return np.ones(len(wanted), np.bool_)
-    return np.array([key == campaign for key, campaign in zip(keys, wanted, strict=True)])
+    """Whether each record lies under its campaign's key. No id holds a NUL, so none can be spelled by two keys."""
+    if None not in keys and b"\0".join(keys) == "\0".join(campaigns).encode():  # type: ignore[arg-type]
+        return np.ones(len(campaigns), np.bool_)
+    return np.array([key == campaign.encode() for key, campaign in zip(keys, campaigns, strict=True)])
 
 
 def _repeats(book: Book, stretch: Stretch, written: Written, accepted: Mask) -> Mask:

@@ -135,6 +135,12 @@ class Campaign:
         self.dropped_series: list[Series] = []
         self.epoch = -1
 
+    def new_series(self) -> int:
+        """The number of a new series: no other one had it, or will."""
+        self.next_series += 1
+        self.mark(CAMPAIGN)
+        return self.next_series - 1
+
     def mark(self, kind: bytes, which: Any = None) -> None:
         """A record is to be written."""
         self.changed[kind, which] = None

@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -84,7 +85,8 @@ class Read(NamedTuple):
 
 def transpose(updates: Iterable[SpendUpdate]) -> Columns:
     """The columns of *updates*, of which there are some."""
-    return Columns(*zip(*map(astuple, updates), strict=True))
+    flat, width = list(chain.from_iterable(map(astuple, updates))), len(Columns._fields)
+    return Columns(*(flat[field::width] for field in range(width)))
 
 
 def read(columns: Columns) -> tuple[Read, Mask]:

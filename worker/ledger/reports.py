@@ -42,9 +42,8 @@ def _series(book: Book, special: Special) -> Series | None:
     if series is None:
         if len(campaign.series) >= book.limits.series:
             return None
-        series = campaign.series[identity] = Series(campaign.next_series, identity)
+        series = campaign.series[identity] = Series(campaign.new_series(), identity)
         series.head_changed = True
-        campaign.next_series += 1
     campaign.mark(SERIES, identity)
     return series
 
@@ -84,8 +83,7 @@ def plan_came(campaign: Campaign) -> None:
     campaign.series = {}
     campaign.changed = {change: None for change in campaign.changed if change[0] != SERIES}
     for identity, several in parts.items():
-        merged, changes = merge(campaign.next_series, identity, several)
-        campaign.next_series += 1
+        merged, changes = merge(campaign.new_series(), identity, several)
         campaign.series[identity] = merged
         campaign.mark(SERIES, identity)
         for at, counts in changes:

@@ -5,12 +5,13 @@ A cell is a sum, so what it was summed from is looked up again: the notes of upd
 reports of series, within the horizon. Only if they add up to exactly what the cells hold are these cut; else something
 is forgotten, and the cut is refused. Cells that begin at the cut, or hold nothing after it, need no cutting.
 
-    lo            cut            hi     parts   what was counted there, update by update and report by report
-    |....pending...|......           |  all that is dated after the last tick is pending; of what is late, that which
-    |....counted...|...              |  came since. What is not pending is counted.
+    lo            cut            hi     what lies after the cut is what was counted there, update by update and report
+    |....pending...|......           |  by report, less what lies in cells that begin there; what lies before it is what
+    |....counted...|...              |  is left. All that is dated after the last tick is pending.
 
-Of what is late, the differences that corrections and reports made since the last tick have no order of arrival: they
-stay with the first pending piece. Pending and counted together are exact in every piece.
+Where both hold something on either side of the cut, what is late is told apart by the order of acceptance. The
+differences that corrections and reports made since the last tick have none: they stay with the first pending piece.
+Pending and counted together are exact in every piece.
 """
 
 from __future__ import annotations
@@ -164,14 +165,24 @@ def _cut_pending(campaign: Campaign, stretch: Stretch, cut: int) -> None:
     if not whole:
         return
     pending, number = campaign.pending, stretch.lo // DAY
-    parts = [part for part in stretch.parts if part.is_pending]
+    cutting = Cutting(whole, *_told_of_pending(campaign, stretch, cells, cut), stretch.parts)
     _, hi = campaign.ticks.around(cut, cut, stretch.hi)
     for cell in whole:
         pending.drop(pending.day(number)[cell.lo])
-    for piece in _pieces(campaign, Cutting(whole, _after(cells, cut), parts, parts), cut, hi):
+    for piece in _pieces(campaign, cutting, cut, hi):
         pending.put(piece)
     campaign.mark(PENDING, number)
     campaign.cell = NOWHERE
+
+
+def _told_of_pending(
+    campaign: Campaign, stretch: Stretch, pending: Sequence[Cell], cut: int
+) -> tuple[list[Cell], Sequence[Part]]:
+    """What is pending after *cut*, as the cells that hold some of it already and the parts it was summed from."""
+    counted = _counted(campaign, stretch.lo, stretch.hi)
+    if _straddles(counted, cut):
+        return _after(pending, cut), [part for part in stretch.parts if part.is_pending]
+    return _after([*pending, *counted], cut), stretch.parts
 
 
 def _cut_counted(campaign: Campaign, stretch: Stretch, cut: int) -> None:
@@ -180,8 +191,7 @@ def _cut_counted(campaign: Campaign, stretch: Stretch, cut: int) -> None:
     if not whole:
         return
     others = _after([*cells, *_pending(campaign, stretch.lo, stretch.hi)], cut)
-    dated = [part for part in stretch.parts if not part.is_pending]
-    pieces = _pieces(campaign, Cutting(whole, others, stretch.parts, dated), cut, stretch.hi)
+    pieces = _pieces(campaign, Cutting(whole, others, stretch.parts, stretch.parts), cut, stretch.hi)
     number = stretch.lo // DAY
     day = campaign.counted_day(number)
     for cell in whole:
@@ -202,7 +212,7 @@ class Cutting(NamedTuple):
     parts: Sequence[Part]
     """What all of them were summed from, as far as it is after the cut."""
     dated: Sequence[Part]
-    """Those whose event times are times of what is cut."""
+    """All that lies there: the latest event time of either piece is one of theirs."""
 
 
 def _after(cells: Iterable[Cell], cut: int) -> list[Cell]:

@@ -190,7 +190,7 @@ def nonzero(totals: Any) -> Any:
 
 
 Life.TestCase.settings = settings(
-    max_examples=60,
+    max_examples=150,
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=list(HealthCheck),

@@ -98,3 +98,15 @@ def test_a_conflict_that_came_while_a_tick_was_open_is_told_once_whatever_is_res
     for tick in (2, 3):
         opened(world, START + tick * TICK)
         judged(world)
+
+
+def test_series_that_the_first_plan_joins_are_one_after_a_restart_as_well() -> None:
+    world = World()
+    world.spend(report("e1", 31, "1"))
+    world.checkpoint()
+    world.spend(report("e0", -1, "0", currency="EUR"))
+    world.restart()
+    world.plan(plan())
+    world.restart()
+    opened(world, START + 3 * TICK)
+    judged(world)
