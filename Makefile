@@ -20,7 +20,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
         --no-emit-index-url --no-header --no-annotate $(if $(UPGRADE),--upgrade) pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types pytest format hooks bench kafka lock schemas mutants clean
+.PHONY: help setup demo test lint types pytest format hooks bench chaos faults kafka lock schemas mutants clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,12 @@ hooks: $(VENV)/.dev ## check each commit before it is made
 
 bench: $(VENV)/.dev ## how fast, on a real Kafka: against four peers, and how it grows (BENCH_ARGS="--only compare ...")
 	$(BIN)/python -m tests.benchmarks.bench $(BENCH_ARGS)
+
+chaos: $(VENV)/.dev ## faults in random order under 2,000,000 updates on a real Kafka, then an audit (UPDATES= ROUNDS= SEED=)
+	$(BIN)/python -m tests.chaos.run $(if $(UPDATES),--updates $(UPDATES)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only "$(ONLY)")
+
+faults: $(VENV)/.dev ## each of these faults by itself (PYTEST_ARGS='-k broker')
+	$(BIN)/pytest tests/chaos $(PYTEST_ARGS)
 
 mutants: $(VENV)/.dev ## change thresholds, reallocation and the deviations' life in small ways: each must fail a test
 	$(BIN)/python -m tests.mutants

@@ -20,6 +20,8 @@ from hypothesis import Phase, settings
 settings.register_profile("mutants", derandomize=True, database=None, phases=(Phase.explicit, Phase.generate))
 
 SUITES: Final = ("kafka", "postgres", "contract", "deploy")
+IN_SUITE: Final = {"chaos": "kafka"}
+"""Folders with the needs of another."""
 HERE: Final = Path(__file__).parent
 
 RAN: Final = pytest.StashKey[Counter[tuple[str, str]]]()
@@ -29,7 +31,8 @@ WHY_SKIPPED: Final = pytest.StashKey[dict[str, str]]()
 def suite_of(path: Path) -> str | None:
     """The suite with needs of its own that a test file belongs to."""
     parts = path.relative_to(HERE).parts if path.is_relative_to(HERE) else ()
-    return parts[0] if parts and parts[0] in SUITES else None
+    folder = IN_SUITE.get(parts[0], parts[0]) if parts else None
+    return folder if folder in SUITES else None
 
 
 def pytest_configure(config: pytest.Config) -> None:

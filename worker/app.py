@@ -29,6 +29,7 @@ from yarl import URL
 from schemas.reasons import REASONS
 from worker import lane, web
 from worker.checkpoint import Checkpoints, new_producer
+from worker.clock import Clock
 from worker.events import EventWriter
 from worker.exits import WATCH_SECONDS, Exit, Watchdog, leave, or_leave
 from worker.lag import LagWatch
@@ -67,6 +68,8 @@ log = logging.getLogger(__name__)
 GC_THRESHOLDS = (200_000, 20, 50)
 HEARTBEATS_A_SESSION = 3
 REQUEST_SECONDS_BEYOND_SESSION = 30
+# Longer than all statements of the slowest round together: each may take a minute.
+SINK_STALL_SECONDS = 900.0
 
 
 class Worker(NamedTuple):
@@ -104,7 +107,8 @@ class Parts:
     def checkpoints(self, number: int) -> Checkpoints:
         """Its transactions."""
         producer = new_producer(self._settings, number, self._producer)
-        return Checkpoints(producer, number, ledger_topic(self._settings))
+        clock = Clock(self._clock, self._settings.tick_nanos)
+        return Checkpoints(producer, number, ledger_topic(self._settings), clock)
 
     def changelog(self, number: int) -> Changelog:
         """Its history."""
@@ -302,7 +306,7 @@ async def look_at_topics(settings: Settings) -> Settings:
 async def watched(worker: Worker) -> AsyncIterator[None]:
     """What goes on beside the worker: its pages, and the sink where a database is set."""
     settings = worker.settings
-    sink = SinkThread(lambda: Sink(settings, worker.metrics)) if settings.postgres_dsn.get_secret_value() else None
+    sink = sink_thread(worker) if settings.postgres_dsn.get_secret_value() else None
     checks = web.HealthChecks(worker.ownership, settings, sink.status if sink is not None else None)
     pages = await web.serve(web.create_web(checks, worker.metrics), settings.web_host, settings.web_port)
     log.info("health and metrics on %s", ", ".join(f"{host}:{port}" for host, port, *_ in pages.addresses))
@@ -311,7 +315,19 @@ async def watched(worker: Worker) -> AsyncIterator[None]:
     yield
     if sink is not None:
         await asyncio.to_thread(sink.stop)
+        worker.watchdog.kept(sink)
     await pages.cleanup()
+
+
+def sink_thread(worker: Worker) -> SinkThread:
+    """The sink, which may wait for PostgreSQL as long as it takes, and may not hang."""
+
+    def came_round() -> None:
+        sentence = f"the sink has hung for {SINK_STALL_SECONDS:g} s"
+        worker.watchdog.promise(thread, SINK_STALL_SECONDS, Exit.SINK_STALLED, sentence)
+
+    thread = SinkThread(lambda: Sink(worker.settings, worker.metrics, came_round=came_round))
+    return thread
 
 
 def stop_signal() -> asyncio.Event:

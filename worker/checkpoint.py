@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from aiokafka.producer.message_accumulator import BatchBuilder
 
+    from worker.clock import Clock
     from worker.settings import Settings
 
 # A transaction outlives the checkpoint that gives up on it, which ends the process; the next owner aborts it anyway.
@@ -41,12 +42,14 @@ class Cut(NamedTuple):
     """
     What one checkpoint writes: taken in one go between two folds, so that its parts belong together.
 
-    *positions* is where the partition stood; the marker, the last record of *ledger*, says the same.
+    *positions* is where the partition stood; the marker, the last record of *ledger*, says the same. *tick* is the one
+    that was opened since the last cut.
     """
 
     outputs: Mapping[str, Sequence[Written]]
     ledger: Sequence[tuple[bytes, bytes | None]]
     positions: Mapping[str, int]
+    tick: int | None = None
 
 
 class RecordTooLargeError(Exception):
@@ -56,8 +59,9 @@ class RecordTooLargeError(Exception):
 class Checkpoints:
     """The checkpoints of one partition: its producer, and where its records go."""
 
-    def __init__(self, producer: AIOKafkaProducer, partition: int, ledger_topic: str) -> None:
+    def __init__(self, producer: AIOKafkaProducer, partition: int, ledger_topic: str, clock: Clock) -> None:
         self._producer = producer
+        self._clock = clock
         self._partition = partition
         self._ledger_topic = ledger_topic
 
@@ -73,14 +77,16 @@ class Checkpoints:
         """
         Make *cut* visible, all of it or nothing; the bytes that took.
 
-        Every write is awaited before the commit, because aiokafka commits a transaction whose batch has failed.
+        Every write is awaited before the commit, because aiokafka commits a transaction whose batch has failed. A tick
+        before its time is never committed.
         """
         await self._producer.begin_transaction()
+        told = max(self._clock.now(), cut.tick or 0)
         size, writes = 0, []
         for topic, batch in self._batches(cut):
             size += batch.size()
             writes.append(await self._send(topic, batch))
-        await asyncio.gather(*writes)
+        self._clock.hold_against(await asyncio.gather(*writes), told)
         await self._producer.commit_transaction()
         return size
 

@@ -18,6 +18,8 @@ code meaning
 75   a partition could not be restored, or not in time
 76   a stop took too long
 77   plans and spend do not share their partitions
+78   the clock is more than a tick ahead of the broker's
+79   the sink hangs: it neither writes nor waits for its next try
 ==== ===================================================================================
 """
 
@@ -52,6 +54,8 @@ class Exit(IntEnum):
     RESTORE_FAILED = 75
     STOP_STALLED = 76
     NOT_COPARTITIONED = 77
+    CLOCK_AHEAD = 78
+    SINK_STALLED = 79
 
 
 def leave(code: Exit, sentence: str) -> NoReturn:

@@ -126,6 +126,7 @@ class Partition:
         self.ledger = ledger
         self.outbox = outbox
         self.is_open = False
+        self.opened_tick: int | None = None
         self.moved = asyncio.Event()
         self.checkpoint_wanted = asyncio.Event()
         self._unsaved = 0
@@ -210,7 +211,8 @@ class Partition:
         self._unsaved = 0
         if not outputs and not changes:
             return None
-        return Cut(outputs, changes, dict(self.ledger.positions))
+        tick, self.opened_tick = self.opened_tick, None
+        return Cut(outputs, changes, dict(self.ledger.positions), tick)
 
     def has_read(self, ends: dict[str, int]) -> bool:
         """Whether every input is folded up to *ends*."""

@@ -132,6 +132,7 @@ class Ticks:
         complete = await self._partition.read_up_to(await self._inputs.ends(self._partition.number), deadline)
         self._metrics.ticks_skipped.inc(self._schedule.missed(self._ledger.last_tick, tick))
         self._ledger.open_tick(tick, complete=complete)
+        self._partition.opened_tick = tick
         await self._finish(tick)
 
     async def _finish(self, tick: int) -> None:

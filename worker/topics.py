@@ -149,6 +149,8 @@ def _ledger(settings: Settings) -> Topic:
         "segment.bytes": str(64 * MIB),
         "min.cleanable.dirty.ratio": "0.2",
         "max.message.bytes": str(LEDGER_BYTES),
+        # The broker's own time comes back with each checkpoint: what a worker's clock is held against.
+        "message.timestamp.type": "LogAppendTime",
     }
     return _topic(settings, ledger_topic(settings), "app_id", "ledger", configs)
 

@@ -24,12 +24,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import psutil
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from tests.kafka import killable
 from tests.kafka.broker import ROOT, free_ports, wait_until
 from worker.settings import Settings, load_settings
-from worker.topics import apply_now, input_topics, ledger_topic, output_topics
+from worker.topics import LEDGER_BYTES, apply_now, input_topics, ledger_topic, output_topics
 
 READY_SECONDS: Final = 30.0
 SETTLED_SECONDS: Final = 30.0
@@ -61,6 +63,33 @@ class Stage:
         worker = WorkerProcess(self, instance, {**self.environment, **more})
         self._workers.append(worker)
         return worker
+
+    def alter(self, topic: str, **config: str) -> None:
+        """Change configs of a topic; `max_message_bytes` is `max.message.bytes`."""
+        entries = [
+            ConfigEntry(name.replace("_", "."), value, incremental_operation=AlterConfigOpType.SET)
+            for name, value in config.items()
+        ]
+        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
+        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        for altered in admin.incremental_alter_configs([resource]).values():
+            altered.result(READY_SECONDS)
+
+    def hide_the_broker_s_clock(self) -> None:
+        """Let a worker run ahead of the broker's time: a test cannot wait for days."""
+        self.alter(self.ledger, message_timestamp_type="CreateTime")
+
+    def refuse_writes(self, topic: str) -> None:
+        """
+        Let the broker refuse every write to *topic*.
+
+        By their size: a min.insync.replicas above the copies there can be is lowered to them since Kafka 4.
+        """
+        self.alter(topic, max_message_bytes="1")
+
+    def take_writes(self, topic: str) -> None:
+        """Let the broker take them again."""
+        self.alter(topic, max_message_bytes=str(LEDGER_BYTES))
 
     def end(self) -> None:
         """Leave no process behind."""
@@ -152,6 +181,14 @@ class WorkerProcess:
         """Wait until it has restored so many partitions."""
         wait_until(lambda: self._is_ready(partitions), READY_SECONDS, what="the worker", otherwise=self.tail)
 
+    def wait_owning(self, seconds: float = READY_SECONDS) -> None:
+        """Wait until it has restored whatever it was given, and that is not nothing."""
+        wait_until(self._owns_some, seconds, what="the worker", otherwise=self.tail)
+
+    def _owns_some(self) -> bool:
+        assert self.process.poll() is None, f"the worker ended with {self.process.returncode}\n{self.tail()}"
+        return bool(self.owns())
+
     def _is_ready(self, partitions: int) -> bool:
         assert self.process.poll() is None, f"the worker ended with {self.process.returncode}\n{self.tail()}"
         return len(self.owns()) == partitions
@@ -182,6 +219,11 @@ class WorkerProcess:
     def tail(self) -> str:
         """The end of its log."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-40:])
+
+
+def is_frozen(pid: int) -> bool:
+    """Whether a process is stopped (SIGSTOP)."""
+    return psutil.Process(pid).status() == psutil.STATUS_STOPPED
 
 
 # --- what goes in ----------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from itertools import pairwise
 from tests.kafka.broker import wait_until
 from tests.kafka.killable import CLOCK
 from tests.kafka.stage import SETTLED_SECONDS, Feed, Stage, audit, plan, settle
+from worker.exits import Exit
 
 Staging = Callable[..., Stage]
 
@@ -45,6 +46,7 @@ def test_a_restart_makes_up_the_newest_missed_tick_and_no_other(stage: Staging) 
     assert first.terminate()[0] == 0
     assert len(ticks(here)) == 1
 
+    here.hide_the_broker_s_clock()
     ten_minutes_later = here.worker(**{CLOCK: "600"})
     ten_minutes_later.wait_ready(1)
     wait_until(lambda: len(ticks(here)) == 2, SETTLED_SECONDS, what="a tick", otherwise=ten_minutes_later.tail)
@@ -65,6 +67,7 @@ def test_a_worker_that_catches_up_says_so_and_raises_no_false_alarm(stage: Stagi
     settle(here, worker)
     assert worker.terminate()[0] == 0
 
+    here.hide_the_broker_s_clock()
     # Away for five days, in which spend went on as planned; the first tick waits for none of it.
     on_pace(feed, start, first_day=10, last_day=15)
     five_days = timedelta(days=5).total_seconds()
@@ -103,6 +106,21 @@ def test_a_tick_waits_for_the_input_that_was_there_at_its_time(stage: Staging) -
     closed = here.events("tick_closed")[0]
     assert closed["complete"]
     assert closed["next_offsets"][here.spend] == 20_000
+    audit(here)
+
+
+def test_a_clock_more_than_a_tick_ahead_of_the_broker_s_ends_the_worker_before_it_takes_one(stage: Staging) -> None:
+    here = stage(tick_seconds=60, partitions=1)
+    feed = Feed(here, 5)
+    feed.plan_all()
+    ahead = here.worker(**{CLOCK: "3600"})
+    assert ahead.wait_dead() == Exit.CLOCK_AHEAD, ahead.tail()
+    assert "ahead of the broker's, more than a tick (60 s)" in ahead.tail()
+    assert here.committed(*here.outputs.values()) == []
+
+    within = here.worker(**{CLOCK: "30"})
+    within.wait_ready(1)
+    settle(here, within)
     audit(here)
 
 

@@ -76,7 +76,8 @@ class Sink:
     The sink of one worker process.
 
     *settings* say where Kafka and PostgreSQL are, which topics to read and what to keep. *clock* gives the time in
-    seconds since 1970; it decides which months there are, nothing else.
+    seconds since 1970; it decides which months there are, nothing else. *came_round* is called each time the loop comes
+    round, also when it has to wait: whoever does not hear of it for long knows that it hangs.
     """
 
     def __init__(
@@ -86,11 +87,13 @@ class Sink:
         *,
         clock: Callable[[], float] = time.time,
         pace: Pace | None = None,
+        came_round: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._metrics = metrics
         self._clock = clock
         self._pace = pace or Pace()
+        self._came_round = came_round
         names = output_topics(settings)
         self._kinds = {names[kind]: kind for kind in KINDS}
         self._consumer: Any = None
@@ -148,6 +151,7 @@ class Sink:
     async def _work(self, stop: asyncio.Event) -> None:
         failures = 0
         while not stop.is_set():
+            self._came_round()
             try:
                 await self._round(stop)
                 self._note_well()
