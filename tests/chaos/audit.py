@@ -29,7 +29,7 @@ from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 from tests.chaos.oracle import Count, PartitionOracle, add, instant, nanos
 from tests.kafka.stage import Stage
 from tests.postgres.running import ask
-from worker.app import ledger_limits
+from worker.limits import ledger_limits
 from worker.ledger import Ledger
 from worker.restore import load
 

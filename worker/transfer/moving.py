@@ -12,6 +12,7 @@ nobody, and an import that was cut off is simply done again.
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import Final, NamedTuple, TextIO
 from aiokafka import AIOKafkaProducer
 
 from worker.checkpoint import Checkpoints, Cut, new_producer
+from worker.clock import Clock
 from worker.files import STDIN, UnreadableError, open_file
 from worker.ledger import Ledger, UnreadableLedgerError
 from worker.ledger.changelog import read_marker
@@ -231,9 +233,9 @@ async def _write_all(log: Reader, settings: Settings, ledgers: Mapping[int, Reco
     """Fence every partition's writer, look at what is there, and only then write."""
     topic = ledger_topic(settings)
     async with AsyncExitStack() as stack:
-        writers = {}
+        writers, clock = {}, Clock(time.time_ns, settings.tick_nanos)
         for number in ledgers:
-            writers[number] = Checkpoints(new_producer(settings, number, AIOKafkaProducer), number, topic)
+            writers[number] = Checkpoints(new_producer(settings, number, AIOKafkaProducer), number, topic, clock)
             await writers[number].start()
             stack.push_async_callback(writers[number].stop)
         there = await _look(log, settings, ledgers)
