@@ -29,8 +29,8 @@ from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 from tests.chaos.oracle import Count, PartitionOracle, add, instant, nanos
 from tests.kafka.stage import Stage
 from tests.postgres.running import ask
-from worker.limits import ledger_limits
 from worker.ledger import Ledger
+from worker.limits import ledger_limits
 from worker.restore import load
 
 READ_SECONDS: Final = 30.0
