@@ -21,12 +21,15 @@ from __future__ import annotations
 
 import json
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property, lru_cache
+from itertools import pairwise
+from math import ceil
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -159,6 +162,110 @@ class Scope:
     end: Fraction
     channel: str | None = None
     minimum: Fraction = ZERO
+    curve: Curve = ("linear",)
+
+
+Curve = tuple[Any, ...]
+"""A curve as what it means: its kind, then f, p, or the instants and shares of its segments."""
+
+
+def curve_of(raw: Json | None, zone: str, start: Fraction, end: Fraction) -> Curve | None:
+    """The curve of a message, the same for the same course however it is told."""
+    match raw:
+        case None:
+            return None
+        case {"kind": "front_loaded" | "back_loaded" as kind, "factor": factor}:
+            return "loaded", exact(factor) * (1 if kind == "front_loaded" else -1)
+        case {"kind": "finish_early", "full_spend_at_pct": part}:
+            return ("finish_early", exact(part) / 100) if exact(part) < 100 else ("linear",)
+        case {"kind": "custom", "segments": segments}:
+            money = [exact(get(segment, "pct", None) or get(segment, "amount", 0)) for segment in segments]
+            starts = [edge(segment["start"], zone, is_end=False) for segment in segments]
+            return "custom", start, end, tuple(starts), tuple(amount / sum(money) for amount in money)
+    return ("linear",)
+
+
+class Density:
+    """
+    The density of a version's calendar, by adding up quarters of an hour over a stretch of time.
+
+    Clocks are changed on quarters of an hour (a test's zones and years are chosen so), blackouts cut them further.
+    """
+
+    def __init__(self, version: Version, start: Fraction, end: Fraction) -> None:
+        self.zone = version.get("timezone", "UTC")
+        self.weekdays = version.get("weekday_weights", None)
+        self.hours = version.get("hour_weights", None)
+        self.dark = [
+            (edge(raw["start"], self.zone, is_end=False), edge(raw["end"], self.zone, is_end=True))
+            for raw in version.get("blackouts", [])
+        ]
+        edges = {instant for pair in self.dark for instant in pair if start < instant < end} | {start, end}
+        if self.weekdays is not None or self.hours is not None:
+            edges |= {max(start, Fraction(quarter)) for quarter in range(int(start // 900 * 900), ceil(end), 900)}
+        self.edges = sorted(edges)
+        self.sums = [ZERO]
+        for left, right in pairwise(self.edges):
+            self.sums.append(self.sums[-1] + self.at(left) * (right - left))
+
+    def at(self, instant: Fraction) -> Fraction:
+        """w(t), the same until the next quarter of an hour or edge of a blackout."""
+        if any(begins <= instant < ends for begins, ends in self.dark):
+            return ZERO
+        if self.weekdays is None and self.hours is None:
+            return Fraction(1)
+        day = self.day_of(instant)
+        weekday = exact((self.weekdays or [1] * 7)[day.weekday()])
+        whole = self.whole(day)
+        if whole == 0:
+            return weekday / (day_begins(day + timedelta(days=1), self.zone) - day_begins(day, self.zone))
+        return weekday * self.weight_of(instant) / whole
+
+    def day_of(self, instant: Fraction) -> date:
+        shown = datetime.fromtimestamp(int(instant // 1), ZoneInfo(self.zone)).date()
+        following = shown + timedelta(days=1)
+        return following if day_begins(following, self.zone) <= instant else shown
+
+    def weight_of(self, instant: Fraction) -> Fraction:
+        return exact((self.hours or [1] * 24)[datetime.fromtimestamp(int(instant // 1), ZoneInfo(self.zone)).hour])
+
+    def whole(self, day: date) -> Fraction:
+        """The weights of a local day's hours, each as often as the day has it."""
+        if day not in self.wholes:
+            at, end = day_begins(day, self.zone), day_begins(day + timedelta(days=1), self.zone)
+            whole = ZERO
+            while at < end:
+                until = min(end, Fraction(at // 900 * 900 + 900))
+                whole, at = whole + self.weight_of(at) * (until - at), until
+            self.wholes[day] = whole
+        return self.wholes[day]
+
+    @cached_property
+    def wholes(self) -> dict[date, Fraction]:
+        return {}
+
+    def until(self, instant: Fraction) -> Fraction:
+        """The integral from the start of the stretch."""
+        place = bisect_right(self.edges, instant) - 1
+        if place < 0:
+            return ZERO
+        if place == len(self.edges) - 1:
+            return self.sums[-1]
+        return self.sums[place] + self.at(self.edges[place]) * (instant - self.edges[place])
+
+    def meaning(self) -> tuple[Any, ...]:
+        """The same for the same density."""
+        weights = tuple(
+            None if each is None else tuple(exact(weight) / sum(map(exact, each)) for weight in each)
+            for each in (self.weekdays, self.hours)
+        )
+        instants = sorted({instant for pair in self.dark for instant in pair})
+        merged: list[tuple[Fraction, Fraction]] = []
+        for left, right in pairwise(instants):
+            if any(begins <= left and right <= ends for begins, ends in self.dark):
+                begins = merged.pop()[0] if merged and merged[-1][1] == left else left
+                merged.append((begins, right))
+        return (self.zone if weights != (None, None) else None, weights, tuple(merged))
 
 
 @dataclass(frozen=True)
@@ -182,11 +289,14 @@ class Version:
         zone = self.get("timezone", "UTC")
         start = edge(self.raw["flight_start"], zone, is_end=False)
         end = edge(self.raw["flight_end"], zone, is_end=True)
-        scopes = [Scope("campaign", self.raw["campaign_id"], exact(self.raw["total_budget"]), start, end)]
+        curve = curve_of(self.get("curve", None), zone, start, end) or ("linear",)
+        scopes = [Scope("campaign", self.raw["campaign_id"], exact(self.raw["total_budget"]), start, end, curve=curve)]
+        curves = {}
         for raw in self.get("channels", []):
             minimum = exact(get(raw, "min_budget", 0))
             budget = exact(raw["allocated_budget"])
-            scopes.append(Scope("channel", raw["channel"], budget, start, end, minimum=minimum))
+            own = curves[raw["channel"]] = curve_of(get(raw, "curve", None), zone, start, end) or curve
+            scopes.append(Scope("channel", raw["channel"], budget, start, end, minimum=minimum, curve=own))
         for raw in self.get("deals", []):
             own_start, own_end = get(raw, "flight_start", None), get(raw, "flight_end", None)
             scopes.append(
@@ -197,9 +307,27 @@ class Version:
                     start if own_start is None else edge(own_start, zone, is_end=False),
                     end if own_end is None else edge(own_end, zone, is_end=True),
                     get(raw, "channel", None),
+                    curve=curves.get(get(raw, "channel", None), curve),
                 )
             )
         return scopes
+
+    @cached_property
+    def density(self) -> Density:
+        flights = [(scope.start, scope.end) for scope in self.scopes]
+        return Density(self, min(start for start, _ in flights), max(end for _, end in flights))
+
+    def share(self, scope: Scope, at: Fraction) -> Fraction:
+        """C(t) of a scope: the curve bends u, the elapsed share of the density over the scope's flight [2, 3]."""
+        return bent(scope.curve, self.density, self.elapsed(scope.start, scope.end, at))
+
+    def elapsed(self, start: Fraction, end: Fraction, at: Fraction) -> Fraction:
+        past, from_, to = (self.density.until(max(start, min(end, instant))) for instant in (at, start, end))
+        return (past - from_) / (to - from_) if to > from_ else ZERO
+
+    def course(self, scope: Scope) -> tuple[Any, ...]:
+        """What bends the expected curve when it changes."""
+        return scope.budget, scope.start, scope.end, scope.curve, self.density.meaning()
 
     def scope(self, scope: str, scope_id: str) -> Scope | None:
         return next((s for s in self.scopes if (s.scope, s.scope_id) == (scope, scope_id)), None)
@@ -214,6 +342,26 @@ class Version:
 
     def wants(self, kind: str) -> bool:
         return bool(get(self.get("signals", {}), kind, True))
+
+
+def bent(curve: Curve, density: Density, u: Fraction) -> Fraction:
+    """C(u)."""
+    match curve:
+        case ("loaded", Fraction() as f):
+            return u + f * u * (1 - u)
+        case ("finish_early", Fraction() as p):
+            return min(u / p, Fraction(1))
+        case ("custom", start, end, starts, shares):
+            first, whole = density.until(start), density.until(end) - density.until(start)
+            marks = [(density.until(at) - first) / whole for at in (*starts, end)]
+            reached = ZERO
+            for left, right, share in zip(marks, marks[1:], shares, strict=False):
+                if u >= right:
+                    reached += share
+                elif u > left:
+                    reached += share * (u - left) / (right - left)
+            return reached
+    return u
 
 
 # -- the ledger, by rules 7 to 9 ---------------------------------------------------------------------------------------
@@ -495,12 +643,12 @@ class Taking:
             return ZERO
 
         def share(t: Fraction) -> Fraction:
-            return max(ZERO, min(Fraction(1), (t - now.start) / (now.end - now.start)))
+            return version.share(now, t)
 
         if depth == 0:
             return now.budget * share(at)
         before = self.chain[depth - 1].scope(scope, scope_id)
-        if before is not None and (before.budget, before.start, before.end) == (now.budget, now.start, now.end):
+        if before is not None and self.chain[depth - 1].course(before) == version.course(now):
             return self.expected(scope, scope_id, at, depth - 1)
         if before is None and now.budget == 0:
             return ZERO
@@ -569,7 +717,7 @@ class Taking:
         spend = figures_for(totals, self.version, "campaign", campaign.scope_id)["spend"]
         expected = self.expected("campaign", campaign.scope_id, at)
         variance = spend / campaign.budget - expected / campaign.budget
-        left = campaign.end - max(at, campaign.start)
+        left = self.active(max(at, campaign.start), campaign.end)
         elapsed = max(ZERO, min(Fraction(1), (at - campaign.start) / (campaign.end - campaign.start)))
         everything = self.accepted.by(Fraction(10**12))
         future = sum((figures["spend"] for figures in everything.values()), ZERO) - spend
@@ -613,6 +761,13 @@ class Taking:
             "proposals": len(self.oracle.proposals),
         }
         return "snapshot_taken", figures
+
+    def active(self, start: Fraction, end: Fraction) -> Fraction:
+        """The seconds of [start, end) that are not blacked out; negative after the end."""
+        dark = self.version.density.dark
+        edges = sorted({start, end, *(at for pair in dark for at in pair if start < at < end)})
+        lit = [right - left for left, right in pairwise(edges) if not any(b <= left < e for b, e in dark)]
+        return sum(lit, ZERO) if end >= start else ZERO
 
     def late(self) -> Fraction:
         """What has become known since the last tick of what is dated by then."""

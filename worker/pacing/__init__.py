@@ -4,7 +4,10 @@ The pacing core: what a campaign's plan expects, what was spent, what is off, wh
 Pure and exact: integers inside, one rounding at the end, no clock, no network, no log. Read in this order:
 
     figures       what the ledger hands in
-    plan          a plan that holds; reading makes one of a message, or names every fault
+    plan          a plan that holds; reading (and shaping) makes one of a message, or names every fault
+    density       how much of a plan's weight lies before an instant: weekdays, hours, blackouts, local days
+    curves        the share of a budget that is planned by an instant
+    scopes        the campaign, its channels and deals, each with its budget, flight and curve
     expected      what is to be spent by an instant, after every change of the plan
     history       a plan's versions: which is in force, what they bend
     standing      where the campaign, its channels and deals stand: spent, expected, the gap

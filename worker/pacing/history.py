@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
+from worker.pacing.curves import Shape
 from worker.pacing.expected import Bend, Course
 from worker.pacing.plan import Flight, Plan
-
-ScopeKey = tuple[str, str]
-"""(scope, scope_id): ("campaign", campaign_id), ("channel", channel) or ("deal", deal_id)."""
+from worker.pacing.scopes import Scope, ScopeKey, compiled, flights_of, scopes_of
 
 Courses = dict[ScopeKey, Course]
 
@@ -38,7 +37,7 @@ class PlanHistory:
     what is still to be told, and the next accepted plan starts afresh, only its number counting on.
     """
 
-    __slots__ = ("_courses", "accepted", "ended", "roots", "versions")
+    __slots__ = ("_courses", "_scopes", "accepted", "ended", "roots", "versions")
 
     def __init__(
         self,
@@ -54,6 +53,7 @@ class PlanHistory:
         self.roots = roots
         """The courses under versions[0], where earlier versions had bent them and are dropped."""
         self._courses: dict[int, Courses] = {}
+        self._scopes: dict[int, tuple[Scope, ...]] = {}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, PlanHistory) and self.pack() == other.pack()
@@ -67,7 +67,7 @@ class PlanHistory:
 
     @property
     def changes(self) -> int:
-        """How often a scope's budget or flight was changed by versions that are forgotten: what the record grows by."""
+        """How often a scope's course was bent by versions that are forgotten: what the record grows by."""
         return max((len(course.bends) - 1 for course in (self.roots or {}).values()), default=0)
 
     def in_force(self, as_of: int) -> PlanVersion | None:
@@ -87,6 +87,12 @@ class PlanHistory:
         while at > 0 and _counts_from(self.versions[at]) > as_of:
             at -= 1
         return at
+
+    def scopes(self, version: PlanVersion) -> tuple[Scope, ...]:
+        """The scopes of a version, their curves integrated once; of the one that was asked for last."""
+        if version.version not in self._scopes:
+            self._scopes = {version.version: compiled(version.plan)}
+        return self._scopes[version.version]
 
     def courses(self, as_of: int) -> Courses | None:
         """The course of each scope of the version in force; None where nothing was ever bent."""
@@ -130,17 +136,32 @@ class PlanHistory:
         return PlanHistory(self.versions[at:], self.accepted, ended=self.ended, roots=self.courses(taken))
 
     def pack(self) -> list[Any]:
-        """Plain data for the ledger's record; `unpack` reads it back."""
-        versions = [[msgspec.to_builtins(plan), number, counts_from] for plan, number, counts_from in self.versions]
-        roots = None if self.roots is None else [[*key, _pack_bends(course)] for key, course in self.roots.items()]
-        return [versions, self.accepted, self.ended, roots]
+        """
+        Plain data for the ledger's record; `unpack` reads it back.
+
+        The shapes of courses that are not even and linear stand apart, since most bends share one; a bend names its
+        own by number. Integers past 64 bits are texts, which msgpack has no other way to hold.
+        """
+        shapes: dict[Shape, int] = {}
+        versions = [
+            [_without_big(msgspec.to_builtins(plan)), number, counts_from]
+            for plan, number, counts_from in self.versions
+        ]
+        roots = None
+        if self.roots is not None:
+            roots = [[*key, _pack_bends(course, shapes)] for key, course in self.roots.items()]
+        packed: list[Any] = [versions, self.accepted, self.ended, roots]
+        return [*packed, _without_big(msgspec.to_builtins([*shapes]))] if shapes else packed
 
     @classmethod
     def unpack(cls, packed: list[Any]) -> PlanHistory:
-        """The history that `pack` wrote."""
-        versions, accepted, ended, roots = packed
-        read = (PlanVersion(msgspec.convert(plan, Plan), number, counts) for plan, number, counts in versions)
-        courses = None if roots is None else {(scope, name): _unpack_bends(bends) for scope, name, bends in roots}
+        """The history that `pack` wrote, as this version or an earlier one does."""
+        versions, accepted, ended, roots, *more = packed
+        shapes = _read(more[0], list[Shape]) if more else []
+        read = (PlanVersion(_read(plan, Plan), number, counts) for plan, number, counts in versions)
+        courses = None
+        if roots is not None:
+            courses = {(scope, name): _unpack_bends(bends, shapes) for scope, name, bends in roots}
         return cls(tuple(read), accepted, ended=ended, roots=courses)
 
 
@@ -148,42 +169,57 @@ def _counts_from(version: PlanVersion) -> int:
     return version.counts_from or 0
 
 
-def scope_flights(plan: Plan) -> Iterator[tuple[str, str, int, Flight]]:
-    """Every scope of a plan, with its budget and the flight it is spent over."""
-    flight = plan.flight
-    yield "campaign", plan.campaign_id, plan.total_budget, flight
-    for channel in plan.channels:
-        yield "channel", channel.channel, channel.allocated_budget, flight
-    for deal in plan.deals:
-        yield "deal", deal.deal_id, deal.allocated_budget, deal.flight or flight
-
-
 def _first_courses(plan: Plan) -> Courses:
-    return {(scope, name): _unbent(budget, flight) for scope, name, budget, flight in scope_flights(plan)}
+    return {(scope, name): _unbent(budget, flight, shape) for scope, name, budget, flight, shape in scopes_of(plan)}
 
 
-def _unbent(budget: int, flight: Flight) -> Course:
-    return Course((Bend(budget, flight, 0, "reflow"),))
+def _unbent(budget: int, flight: Flight, shape: Shape | None) -> Course:
+    return Course((Bend(budget, flight, 0, "reflow", shape),))
 
 
 def _bend(courses: Courses, version: PlanVersion) -> Courses:
-    """The courses under *version*: bent where it changes budget or flight, begun from 0 where it adds a scope."""
+    """The courses under *version*: bent where it changes the scope's, begun from 0 where it adds one."""
     bent = {}
     since, policy = _counts_from(version), version.plan.budget_change_policy
-    for scope, name, budget, flight in scope_flights(version.plan):
-        course = courses.get((scope, name)) or _unbent(0, flight)
-        last = course.bends[-1]
-        changed = (last.budget, last.flight) != (budget, flight)
-        bent[scope, name] = course.bent(Bend(budget, flight, since, policy)) if changed else course
+    for scope, name, budget, flight, shape in scopes_of(version.plan):
+        course = courses.get((scope, name)) or _unbent(0, flight, shape)
+        changed = not course.bends[-1].is_to(budget, flight, shape)
+        bent[scope, name] = course.bent(Bend(budget, flight, since, policy, shape)) if changed else course
     return bent
 
 
-def _pack_bends(course: Course) -> list[list[Any]]:
-    return [[bend.budget, bend.flight.start, bend.flight.end, bend.since, bend.policy] for bend in course.bends]
+def _pack_bends(course: Course, shapes: dict[Shape, int]) -> list[list[Any]]:
+    """The bends of a course; one whose shape is not yet among *shapes* adds it."""
+    packed = []
+    for budget, flight, since, policy, shape in course.bends:
+        number = () if shape is None else (shapes.setdefault(shape, len(shapes)),)
+        packed.append([_without_big(budget), flight.start, flight.end, since, policy, *number])
+    return packed
 
 
-def _unpack_bends(packed: list[list[Any]]) -> Course:
-    return Course(tuple(Bend(budget, Flight(*flight), since, policy) for budget, *flight, since, policy in packed))
+def _unpack_bends(packed: list[list[Any]], shapes: list[Shape]) -> Course:
+    bends = []
+    for budget, start, end, since, policy, *number in packed:
+        shape = shapes[number[0]] if number else None
+        bends.append(Bend(int(budget), Flight(start, end), since, policy, shape))
+    return Course(tuple(bends))
+
+
+def _without_big(plain: Any) -> Any:
+    """Plain data with every integer that is past 64 bits as a text."""
+    if isinstance(plain, dict):
+        return {name: _without_big(value) for name, value in plain.items()}
+    if isinstance(plain, list | tuple):
+        return [_without_big(value) for value in plain]
+    return str(plain) if type(plain) is int and not -(2**63) <= plain < 2**63 else plain
+
+
+_Read = TypeVar("_Read")
+
+
+def _read(plain: Any, kind: type[_Read]) -> _Read:
+    """What `_without_big` wrote: a text is an integer where one belongs."""
+    return msgspec.convert(plain, kind, strict=False)
 
 
 def plan_cuts(history: PlanHistory) -> tuple[int, ...]:
@@ -198,7 +234,7 @@ def plan_cuts(history: PlanHistory) -> tuple[int, ...]:
 
 def _edges(history: PlanHistory) -> Iterator[int]:
     for version in history.versions:
-        for *_, flight in scope_flights(version.plan):
+        for flight in flights_of(version.plan):
             yield flight.start
             yield flight.end
 

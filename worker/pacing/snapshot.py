@@ -19,7 +19,8 @@ from typing import Any, Final
 import msgspec
 
 from worker.pacing.amounts import DAY, Currency, Number, currency_of, percent, percent_and_deviation, share, time_text
-from worker.pacing.expected import elapsed
+from worker.pacing.curves import elapsed
+from worker.pacing.density import dark_time
 from worker.pacing.figures import BIDS, IMPRESSIONS, REQUESTS, WINS
 from worker.pacing.plan import Deal, Flight, Plan
 from worker.pacing.standing import Standing
@@ -57,6 +58,7 @@ def snapshot_fields(plan: Plan, standings: Sequence[Standing], taken: Taken) -> 
     num, den = campaign.expected
     gap = campaign.gap
     pacing, deviation = pacing_of(campaign)
+    remaining, left = budget - spend, _active_left(plan, flight, taken.as_of)
     return {
         "total_budget": currency.budget(budget),
         "total_spend": currency.carried(spend),
@@ -67,8 +69,8 @@ def snapshot_fields(plan: Plan, standings: Sequence[Standing], taken: Taken) -> 
         "elapsed_pct": percent(elapsed(flight, taken.as_of), flight.end - flight.start),
         "variance_pp": percent(gap, budget * den),
         "band": band(gap, budget * den),
-        "remaining_budget": currency.carried(budget - spend),
-        "required_daily_spend": _required_daily_spend(budget - spend, flight, taken.as_of, currency),
+        "remaining_budget": currency.carried(remaining),
+        "required_daily_spend": _required_daily_spend(remaining, left, currency),
         "projected_spend": None,
         "projection_method": None,
         "projected_exhaustion_at": None,
@@ -112,9 +114,14 @@ def band(gap: int, whole: int) -> str:
     return "sharp"
 
 
-def _required_daily_spend(remaining: int, flight: Flight, as_of: int, currency: Currency) -> str | None:
+def _active_left(plan: Plan, flight: Flight, as_of: int) -> int:
+    """The nanoseconds left of the flight, without blackouts."""
+    start = max(as_of, flight.start)
+    return flight.end - start - dark_time(plan.calendar.blackouts, start, flight.end)
+
+
+def _required_daily_spend(remaining: int, left: int, currency: Currency) -> str | None:
     """What is left of the budget over what is left of the flight, a day of 24 h; null when no time is left."""
-    left = flight.end - max(as_of, flight.start)
     return currency.derived(max(0, remaining) * DAY, left) if left > 0 else None
 
 

@@ -8,15 +8,17 @@ alone; the campaign's spend is all of it, planned or not, inside the flight or o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from operator import add
 
 import msgspec
 
-from worker.pacing.expected import Ratio, planned
+from worker.pacing.density import Ratio
+from worker.pacing.expected import planned
 from worker.pacing.figures import FIGURES, Figures, Totals
-from worker.pacing.history import Courses, scope_flights
+from worker.pacing.history import Courses
 from worker.pacing.plan import Flight, Plan
+from worker.pacing.scopes import Scope
 
 NO_FIGURES: Figures = [0] * len(FIGURES)
 """What a scope has that nothing was reported of; never changed."""
@@ -80,10 +82,18 @@ class Standings:
     instant, for a change that rebases.
     """
 
-    __slots__ = ("_before", "_courses", "_past", "_plan", "_tally")
+    __slots__ = ("_before", "_courses", "_past", "_plan", "_scopes", "_tally")
 
-    def __init__(self, plan: Plan, courses: Courses | None, tally: Tally, before: Callable[[int], Totals]) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        scopes: Sequence[Scope],
+        courses: Courses | None,
+        tally: Tally,
+        before: Callable[[int], Totals],
+    ) -> None:
         self._plan = plan
+        self._scopes = scopes
         self._courses = courses
         self._tally = tally
         self._before = before
@@ -93,11 +103,13 @@ class Standings:
         """The scopes with what is spent by the tally and expected at *as_of*."""
         sums, courses = self._tally.by_scope, self._courses
         standings = []
-        for scope, scope_id, budget, flight in scope_flights(self._plan):
+        for planned_ in self._scopes:
+            scope, scope_id, budget, flight = planned_.scope, planned_.scope_id, planned_.budget, planned_.flight
             figures = sums[scope].get(scope_id, NO_FIGURES)
-            expected = (
-                planned(budget, flight, as_of) if courses is None else self._bent(courses, scope, scope_id, as_of)
-            )
+            if courses is None:
+                expected = planned(budget, flight, planned_.track, as_of)
+            else:
+                expected = self._bent(courses, scope, scope_id, as_of)
             num, den = expected
             standings.append(Standing(scope, scope_id, budget, flight, figures, expected, figures[0] * den - num))
         return standings

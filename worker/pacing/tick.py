@@ -76,7 +76,8 @@ class Tick:
 
     def standings(self, tally: Tally | None = None) -> Standings:
         """The plan's scopes with what is spent by the tick, or by *tally*."""
-        return Standings(self.plan, self.history.courses(self.as_of), tally or self.tally, self.counted.before)
+        scopes, courses = self.history.scopes(self.version), self.history.courses(self.as_of)
+        return Standings(self.plan, scopes, courses, tally or self.tally, self.counted.before)
 
 
 Told = tuple[list[Event], PacingState]
