@@ -58,6 +58,7 @@ def snapshot(campaign: str = "campaign-1", tick: int = NOON, **changed: Any) -> 
         "data_through": body["occurred_at"],
         "late_spend": "0.00",
         "plan_version": 1,
+        "budget_change_policy": "forward",
         "revision": 0,
         "final": False,
         "complete": True,

@@ -749,6 +749,7 @@ class Taking:
             "data_through": text_of(max(counted)) if counted else None,
             "late_spend": money(self.late(), currency),
             "plan_version": self.version.number,
+            "budget_change_policy": self.version.get("budget_change_policy", "forward"),
             "revision": revision,
             "final": final,
             "complete": self.complete,

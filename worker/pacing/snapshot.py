@@ -91,6 +91,7 @@ def snapshot_fields(plan: Plan, standings: Sequence[Standing], taken: Taken) -> 
         ],
         "recommendations": taken.recommendations,
         "ledger_position": taken.ledger_position,
+        "budget_change_policy": plan.budget_change_policy,
     }
 
 
