@@ -9,7 +9,9 @@ Pure and exact: integers inside, one rounding at the end, no clock, no network, 
     curves        the share of a budget that is planned by an instant
     scopes        the campaign, its channels and deals, each with its budget, flight and curve
     expected      what is to be spent by an instant, after every change of the plan
+    periods       the windows a recurring budget is for
     history       a plan's versions: which is in force, what they bend
+    pace          what a version plans over one window: its budgets there, what is carried, what bends it
     standing      where the campaign, its channels and deals stand: spent, expected, the gap
     deviation     thresholds, and the life of what is told about a gap
     reallocation  money proposed to move
@@ -27,6 +29,7 @@ from __future__ import annotations
 
 from worker.pacing.figures import FIGURES, Attribution, Case, Counted, Figures, Totals
 from worker.pacing.history import PlanHistory, PlanVersion, plan_cuts
+from worker.pacing.periods import windows_until
 from worker.pacing.plan import Channel, Deal, Flight, Plan, Reallocation, Thresholds
 from worker.pacing.reading import read_plan
 from worker.pacing.state import PacingState
@@ -53,4 +56,5 @@ __all__ = [
     "plan_cuts",
     "read_plan",
     "take_tick",
+    "windows_until",
 ]

@@ -217,6 +217,4 @@ def dark_time(blackouts: Sequence[Flight], start: int, end: int) -> int:
     >>> dark_time((Flight(10, 20), Flight(30, 40)), 15, 32)
     7
     """
-    if not blackouts:
-        return 0
     return sum(max(0, min(end, blackout.end) - max(start, blackout.start)) for blackout in blackouts)

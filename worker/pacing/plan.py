@@ -14,6 +14,7 @@ import msgspec
 Policy = Literal["forward", "reflow", "rebase"]
 Status = Literal["active", "paused", "completed", "canceled"]
 Automation = Literal["insight_only", "recommendations"]
+Period = Literal["weekly", "monthly", "quarterly"]
 CurveKind = Literal["linear", "loaded", "finish_early", "custom"]
 
 
@@ -67,6 +68,17 @@ class Calendar(msgspec.Struct, frozen=True, omit_defaults=True):
 
 EVEN: Final = Calendar()
 """Every instant as much as any other."""
+
+
+class Recurrence(msgspec.Struct, frozen=True, gc=False):
+    """
+    A budget for each calendar period: whether what is left of one is carried to the next (*carries*), and whether the
+    first and the last, cut by the flight, have only a part of it (*is_prorated*). Source: contract, rule 4.
+    """
+
+    period: Period
+    carries: bool
+    is_prorated: bool
 
 
 class Channel(msgspec.Struct, frozen=True, gc=False):
@@ -148,3 +160,5 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     """From when this version is to count (nanoseconds); None: it does not say."""
     curve: Curve = LINEAR
     calendar: Calendar = EVEN
+    recurrence: Recurrence | None = None
+    """None: the budget is for the whole flight."""

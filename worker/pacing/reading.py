@@ -21,7 +21,7 @@ from schemas import wire
 from schemas.fields import NANOS, end_of, format_money, minor_digits, start_of
 from schemas.wire import Fault
 from worker.pacing.amounts import DAY
-from worker.pacing.plan import LINEAR, Automation, Channel, Deal, Flight, Plan, Reallocation, Thresholds
+from worker.pacing.plan import LINEAR, Automation, Channel, Deal, Flight, Plan, Reallocation, Recurrence, Thresholds
 from worker.pacing.shaping import calendar_of, curve_of, shape_mistakes
 
 NOT_BUILT: Final = "not supported yet: "
@@ -64,6 +64,7 @@ def _plan(message: wire.CampaignPlan) -> Plan:
         effective_at=None if message.effective_at is None else int(message.effective_at),
         curve=curve_of(message.curve, zone) or LINEAR,
         calendar=calendar_of(message, zone),
+        recurrence=_recurrence(message),
     )
 
 
@@ -84,6 +85,14 @@ def _deal(deal: wire.Deal, campaign: Flight, zone: ZoneInfo) -> Deal:
     return Deal(
         str(deal.deal_id), None if deal.channel is None else str(deal.channel), int(deal.allocated_budget), flight
     )
+
+
+def _recurrence(message: wire.CampaignPlan) -> Recurrence | None:
+    """How the budget recurs; of a flight there is nothing to carry and no part."""
+    if message.period == "flight":
+        return None
+    carries, is_prorated = message.rollover == "carry_underspend", message.partial_period == "prorated"
+    return Recurrence(message.period, carries, is_prorated)
 
 
 def _thresholds(thresholds: wire.Thresholds) -> Thresholds:
@@ -178,13 +187,10 @@ def _not_built(message: wire.CampaignPlan) -> Iterator[Fault]:
 
 
 def _wants(message: wire.CampaignPlan) -> Iterator[tuple[str, str]]:
-    yield from _other_than("period", message.period, "flight")
-    yield from _other_than("rollover", message.rollover, "none")
     yield from _other_than("reallocation.mode", message.reallocation.mode, "to_date")
     yield from _other_than("reallocation.receive", message.reallocation.receive, "overpacing")
     if message.automation not in _AUTOMATION:
         yield "automation", message.automation
-    yield from _other_than("partial_period", message.partial_period, "full")
 
 
 def _other_than(field: str, value: str, built: str) -> Iterator[tuple[str, str]]:

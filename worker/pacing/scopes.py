@@ -7,10 +7,8 @@ has one. All of them share the campaign's calendar. Source: contract, rule 3.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
-
-import msgspec
 
 from worker.pacing.curves import Shape, Track, shape_of
 from worker.pacing.plan import Flight, Plan
@@ -29,19 +27,28 @@ class ScopePlan(NamedTuple):
     shape: Shape | None
 
 
-class Scope(msgspec.Struct, frozen=True, gc=False):
-    """A scope ready to be paced: its curve integrated, where it is not even and linear."""
+class Scope(NamedTuple):
+    """
+    A scope ready to be paced: its curve integrated, where it is not even and linear.
+
+    Its budget is *budget* / *scale* nanos: a part of a period's, or what is carried, need be no whole number of them.
+    """
 
     scope: str
     scope_id: str
     budget: int
     flight: Flight
     track: Track | None
+    scale: int = 1
 
 
-def scopes_of(plan: Plan) -> Iterator[ScopePlan]:
-    """Every scope of a plan: the campaign first, then channels and deals in the plan's order."""
-    flight, calendar = plan.flight, plan.calendar
+def scopes_of(plan: Plan, window: Flight | None = None) -> Iterator[ScopePlan]:
+    """
+    Every scope of a plan: the campaign first, then channels and deals in the plan's order.
+
+    Over the plan's flight, or over a *window* of it.
+    """
+    flight, calendar = window or plan.flight, plan.calendar
     shape = shape_of(calendar, plan.curve, flight)
     yield ScopePlan("campaign", plan.campaign_id, plan.total_budget, flight, shape)
     shapes = {}
@@ -51,15 +58,25 @@ def scopes_of(plan: Plan) -> Iterator[ScopePlan]:
         yield ScopePlan("channel", channel.channel, channel.allocated_budget, flight, own)
     for deal in plan.deals:
         own = shapes.get(deal.channel or "", shape)
-        yield ScopePlan("deal", deal.deal_id, deal.allocated_budget, deal.flight or flight, own)
+        over = deal.flight or flight
+        yield ScopePlan(
+            "deal", deal.deal_id, deal.allocated_budget, over if window is None else _cut(over, window), own
+        )
 
 
-def compiled(plan: Plan) -> tuple[Scope, ...]:
+def _cut(flight: Flight, window: Flight) -> Flight:
+    """What of a flight lies in a window; where nothing does, an empty one at the end that it lies beyond."""
+    return Flight(*(min(max(instant, window.start), window.end) for instant in (flight.start, flight.end)))
+
+
+def compiled(scopes: Iterable[ScopePlan]) -> tuple[Scope, ...]:
     """The scopes of a plan, ready to be paced."""
-    return tuple(
-        Scope(scope, name, budget, flight, None if shape is None else Track(flight, shape))
-        for scope, name, budget, flight, shape in scopes_of(plan)
-    )
+    return tuple(Scope(*plan[:4], None if _is_plain(plan) else Track(plan.flight, plan.shape)) for plan in scopes)
+
+
+def _is_plain(scope: ScopePlan) -> bool:
+    """Whether no more than the length of the flight is needed."""
+    return scope.shape is None and scope.flight.start < scope.flight.end
 
 
 def flights_of(plan: Plan) -> Iterator[Flight]:

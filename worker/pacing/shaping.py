@@ -160,6 +160,9 @@ def _curve_mistakes(field: str, curve: wire.Curve | None, plan: Plan, budget: in
     """What is wrong with a custom curve of *budget* nanos; the other curves always hold."""
     if not isinstance(curve, wire.CustomCurve):
         return
+    if plan.recurrence is not None:
+        yield Fault(field, "a custom curve needs the period flight: its segments are divided once")
+        return
     starts = [start_of(segment.start, zone) for segment in curve.segments]
     misplaced = list(_misplaced(field, starts, plan.flight))
     yield from misplaced

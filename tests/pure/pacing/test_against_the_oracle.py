@@ -145,6 +145,23 @@ def calendar_of(draw: DrawFn) -> Json:
     return {"weekday_weights": draw(WEEKDAYS), "hour_weights": draw(HOURS | ONE_HOUR), "blackouts": blackouts}
 
 
+PERIOD = st.sampled_from(["flight"] * 4 + ["weekly", "weekly", "monthly", "quarterly"])
+RECURRENCE = {
+    "rollover": st.sampled_from(["none", "carry_underspend"]),
+    "partial_period": st.sampled_from(["full", "prorated"]),
+}
+
+
+def recurring(draw: DrawFn, plan: Json) -> Json:
+    """The plan, its budget for each period; what a custom curve divides once is linear then."""
+    plan = {**plan, "period": draw(PERIOD), **drawn(draw, RECURRENCE)}
+    if plan["period"] != "flight":
+        for of in (plan, *plan["channels"]):
+            if (of.get("curve") or {}).get("kind") == "custom":
+                of["curve"] = {"kind": "linear"}
+    return plan
+
+
 def as_far_as_it_holds(plan: Json) -> Json:
     """The plan, without its calendar where that leaves a flight or a segment with money no time."""
     version = oracle.Version(plan, 1, None)
@@ -188,7 +205,7 @@ def plans(draw: DrawFn, currency: str, zone: str) -> Json:
         **drawn(draw, PLAN),
         **shaped,
     }
-    return as_far_as_it_holds(plan)
+    return as_far_as_it_holds(recurring(draw, plan))
 
 
 def channel_of(draw: DrawFn, name: str, allocated: int) -> Json:

@@ -15,7 +15,7 @@ from schemas.wire import Fault, decode_plan
 from tests.pure import oracle
 from worker.pacing import Channel, Deal, Flight, Plan, Reallocation, Thresholds, read_plan
 from worker.pacing.amounts import DAY
-from worker.pacing.plan import EVEN, LINEAR, Calendar, Curve, Segment
+from worker.pacing.plan import EVEN, LINEAR, Calendar, Curve, Recurrence, Segment
 from worker.pacing.reading import NOT_BUILT
 
 Json = dict[str, Any]
@@ -236,15 +236,12 @@ AUDIO = {"channel": "audio", "allocated_budget": 400}
             },
             id="warning above critical, on both sides",
         ),
-        pytest.param({"period": "monthly"}, {"period": NOT_BUILT + "monthly"}, id="a period"),
-        pytest.param({"rollover": "carry_underspend"}, {"rollover": NOT_BUILT + "carry_underspend"}, id="rollover"),
         pytest.param(
             {"reallocation": {"mode": "forward", "receive": "efficiency"}},
             {"reallocation.mode": NOT_BUILT + "forward", "reallocation.receive": NOT_BUILT + "efficiency"},
             id="reallocation",
         ),
         pytest.param({"automation": "fully_automated"}, {"automation": NOT_BUILT + "fully_automated"}, id="automation"),
-        pytest.param({"partial_period": "prorated"}, {"partial_period": NOT_BUILT + "prorated"}, id="part of a period"),
     ],
 )  # fmt: skip
 def test_a_plan_that_cannot_hold_is_refused(changes: Json, expected: dict[str, str]) -> None:
@@ -257,7 +254,6 @@ def test_every_fault_is_named_at_once() -> None:
         channels=[CTV, {**CTV, "min_budget": 601}],
         deals=[{"deal_id": "d", "channel": "radio", "allocated_budget": 2000, "flight_end": "2026-05-01"}],
         thresholds={"overpacing_warning_pct": 26},
-        period="weekly",
         automation="semi_automated",
     )
     assert list(found) == [
@@ -269,7 +265,6 @@ def test_every_fault_is_named_at_once() -> None:
         "deals[0].flight_end",
         "deals",
         "thresholds.overpacing_warning_pct",
-        "period",
         "automation",
     ]
 
@@ -427,9 +422,13 @@ def test_a_shape_that_cannot_hold_is_refused(changes: Json, expected: dict[str, 
 def test_faults_of_shape_are_named_with_the_others_in_the_order_of_the_fields() -> None:
     wrong = custom(("2026-07-01", 50))
     found = faults(
-        curve=wrong, weekday_weights=[0] * 7, hour_weights=[0] * 24, flight_end="2026-06-01", period="weekly"
+        curve=wrong,
+        weekday_weights=[0] * 7,
+        hour_weights=[0] * 24,
+        flight_end="2026-06-01",
+        automation="semi_automated",
     )
-    assert list(found) == ["flight_end", "weekday_weights", "hour_weights", "period"]
+    assert list(found) == ["flight_end", "weekday_weights", "hour_weights", "automation"]
     assert list(faults(channels=[{**CTV, "curve": wrong}], curve=wrong)) == [
         "curve.segments",
         "channels[0].curve.segments",
@@ -451,6 +450,32 @@ def test_faults_of_shape_are_named_with_the_others_in_the_order_of_the_fields() 
 )  # fmt: skip
 def test_a_shape_at_the_limit_holds(changes: Json) -> None:
     good(**changes)
+
+
+# -- periods -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "recurrence"),
+    [
+        pytest.param({}, None, id="none"),
+        pytest.param({"period": "flight", "rollover": "carry_underspend", "partial_period": "prorated"}, None, id="of a flight nothing is carried"),
+        pytest.param({"period": "weekly"}, Recurrence("weekly", carries=False, is_prorated=False), id="weekly"),
+        pytest.param({"period": "monthly", "rollover": "carry_underspend"}, Recurrence("monthly", carries=True, is_prorated=False), id="carried"),
+        pytest.param({"period": "quarterly", "partial_period": "prorated"}, Recurrence("quarterly", carries=False, is_prorated=True), id="prorated"),
+    ],
+)  # fmt: skip
+def test_a_period_is_read(changes: Json, recurrence: Recurrence | None) -> None:
+    assert good(**changes).recurrence == recurrence
+
+
+def test_a_custom_curve_divides_a_flight_not_a_period() -> None:
+    why = "a custom curve needs the period flight: its segments are divided once"
+    wrong = custom(("2026-07-01", 100))
+    assert faults(period="weekly", curve=wrong, channels=[{**CTV, "curve": wrong}]) == {
+        "curve": why,
+        "channels[0].curve": why,
+    }
 
 
 # -- dates -------------------------------------------------------------------------------------------------------------
