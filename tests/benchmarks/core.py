@@ -3,8 +3,8 @@ What one campaign's tick costs in the core alone: `python -m tests.benchmarks.co
 
 A campaign with three channels, spending; on plan (only its snapshot is told), with two deviations and a proposal
 open, bent twice by new budgets, and with a curve, weights of weekdays and hours and blackouts in a zone with two
-changes of its clocks. The best of many short slices is told, beside a uuid5 of the same moment, since the machine may
-be shared.
+changes of its clocks; last with a weekly budget as well, what 27 weeks have left carried to the next. The best of many
+short slices is told, beside a uuid5 of the same moment, since the machine may be shared.
 """
 
 from __future__ import annotations
@@ -38,6 +38,10 @@ PLAN: dict[str, Any] = {
 }
 TICK = parse_time("2026-08-15T00:00:00Z")
 MINUTE = 60 * NANOS
+EARLIER: Totals = {
+    Attribution(channel, None): [10 * NANOS, 1, 1, 1, 0, 0, 2, 0] for channel in ("CTV", "DISPLAY", "AUDIO")
+}
+"""What was counted by the start of any window."""
 
 
 def totals(**spend: str) -> Totals:
@@ -55,7 +59,7 @@ def counted(spent: Totals, new: Totals) -> Counted:
         future_spend=0,
         late_spend=0,
         data_through=TICK - 5 * NANOS,
-        before=lambda _: {},
+        before=lambda _: EARLIER,
         data_through_before=lambda _: None,
         new=[(TICK - 15 * MINUTE, new), (TICK, new)],
         cases={},
@@ -117,6 +121,9 @@ def main() -> None:
         "a tick of a shaped plan": tick_micros(history("150000", **SHAPED), **on_plan),
         "a tick of a shaped plan bent twice, off plan": tick_micros(
             history("150000", "151000", "150000", **SHAPED), **off_plan
+        ),
+        "a tick of a shaped weekly budget, carried and bent twice, off plan": tick_micros(
+            history("150000", "151000", "150000", **SHAPED, period="weekly", rollover="carry_underspend"), **off_plan
         ),
     }
     for name, micros in cases.items():

@@ -59,7 +59,7 @@ class PlanHistory:
         """The courses under versions[0], where earlier versions had bent them and are dropped."""
         self._courses: dict[int, Courses] = {}
         self._scopes: dict[tuple[int, Flight | None], tuple[Scope, ...]] = {}
-        self._kept: dict[Any, Any] = {}
+        self._kept: dict[str, tuple[Any, Any]] = {}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, PlanHistory) and self.pack() == other.pack()
@@ -128,18 +128,19 @@ class PlanHistory:
             before = plan
         return courses
 
-    def kept(self, key: Any, make: Callable[[], _Made]) -> _Made:
-        """What is made of the history, once for a *key*; of the one that was asked for last."""
-        if key not in self._kept:
-            self._kept = {key: make()}
-        made: _Made = self._kept[key]
+    def kept(self, name: str, key: Any, make: Callable[[], _Made]) -> _Made:
+        """What is made of the history under a *name*, once for a *key*; of the one that was asked for last."""
+        held = self._kept.get(name)
+        if held is None or held[0] != key:
+            held = self._kept[name] = key, make()
+        made: _Made = held[1]
         return made
 
     def chain(self, as_of: int) -> list[PlanVersion]:
         """The version in force at an instant after those that have led to it with the same period, the oldest first."""
         chain: list[PlanVersion] = []
         for version in _once_in_force(self.versions[: self._at(as_of) + 1]):
-            if chain and not _same_period(chain[-1].plan, version.plan):
+            if chain and not is_same_period(chain[-1].plan, version.plan):
                 chain = []
             chain.append(version)
         return chain
@@ -208,7 +209,7 @@ def _counts_from(version: PlanVersion) -> int:
     return version.counts_from or 0
 
 
-def _same_period(one: Plan, other: Plan) -> bool:
+def is_same_period(one: Plan, other: Plan) -> bool:
     """Whether a version goes on with the windows of the one before it."""
     periods = (None if plan.recurrence is None else plan.recurrence.period for plan in (one, other))
     return len({*periods}) == 1

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from worker.pacing.density import Ratio
 from worker.pacing.figures import Totals
-from worker.pacing.history import Courses, PlanHistory, PlanVersion, begins, bend, first_courses
+from worker.pacing.history import Courses, PlanHistory, PlanVersion, begins, bend, first_courses, is_same_period
 from worker.pacing.periods import Window, window_at, windows_until
 from worker.pacing.plan import Plan
 from worker.pacing.scopes import Scope, ScopePlan, scopes_of
@@ -47,11 +47,11 @@ class Pace(NamedTuple):
 def pace_at(history: PlanHistory, version: PlanVersion, as_of: int, before: Before) -> Pace:
     """What *version*, in force at *as_of*, plans over the window that holds that instant."""
     if version.plan.recurrence is None:
-        return history.kept(version.version, lambda: _over_the_flight(history, version, as_of))
+        return history.kept("pace", version.version, lambda: _over_the_flight(history, version, as_of))
     window = window_at(version.plan, as_of)
     flight = window.flight
     origin = None if flight.start == version.plan.flight.start else flight.start
-    carried = _carried(history, version.plan, window, before)
+    carried = _carried(history, version, window, before)
     nominal = history.scopes(version, flight)
     scopes = tuple(_scaled(scope, _factor(version.plan, window, carried)) for scope in nominal)
     chain = _led_to(history.chain(as_of), flight.start)
@@ -61,7 +61,7 @@ def pace_at(history: PlanHistory, version: PlanVersion, as_of: int, before: Befo
 
 
 def _over_the_flight(history: PlanHistory, version: PlanVersion, as_of: int) -> Pace:
-    return Pace(Window(version.plan.flight), history.scopes(version), history.courses(as_of))
+    return Pace(window_at(version.plan, as_of), history.scopes(version), history.courses(as_of))
 
 
 def _scaled(scope: Scope, factor: Ratio) -> Scope:
@@ -107,7 +107,7 @@ def _courses(history: PlanHistory, chain: list[PlanVersion], window: Window, car
             courses = bend(courses, scopes, begins(version), policy) if place else first_courses(scopes)
         return courses
 
-    return history.kept((chain[-1].version, window, carried), make), unit
+    return history.kept("courses", (chain[-1].version, window, carried), make), unit
 
 
 def _in_units(plan: Plan, window: Window, factor: Ratio, unit: int) -> Iterator[ScopePlan]:
@@ -119,30 +119,54 @@ def _in_units(plan: Plan, window: Window, factor: Ratio, unit: int) -> Iterator[
 # -- what is carried -------------------------------------------------------------------------------------------------
 
 
-def _carried(history: PlanHistory, plan: Plan, window: Window, before: Before) -> Ratio:
-    """What the windows before have left, by all that is known now; each by the version of its last instant."""
+class Past(NamedTuple):
+    """
+    A window that has ended: its own budget, num / den nanos, and whether what was left before it was added.
+
+    *is_planned* is False where no version planned it, or one with another period: then it leaves nothing.
+    """
+
+    end: int
+    is_planned: bool
+    num: int = 0
+    den: int = 1
+    carries: bool = False
+
+
+def _carried(history: PlanHistory, version: PlanVersion, window: Window, before: Before) -> Ratio:
+    """What the windows before have left, by all that is known now."""
     left: Ratio = (0, 1)
-    if not _carries(plan):
+    if not _carries(version.plan):
         return left
+    key = version.version, window.flight.start
     spent_before = 0
-    for earlier in windows_until(plan, plan.flight.start, window.flight.start):
-        spent = _spend(before(earlier.end))
-        left = _left(history, plan, earlier.end - 1, left, spent - spent_before)
+    for past in history.kept("past", key, lambda: list(_past(history, version.plan, window))):
+        spent = _spend(before(past.end))
+        left = _left(past, left, spent - spent_before)
         spent_before = spent
     return left
 
 
-def _left(history: PlanHistory, plan: Plan, last: int, carried: Ratio, spent: int) -> Ratio:
-    """What the window that holds the instant *last*, its own last one, leaves of its whole budget."""
-    version = history.at(last)
-    if version is None or version.plan.recurrence is None or plan.recurrence is None:
+def _left(past: Past, carried: Ratio, spent: int) -> Ratio:
+    """What a window leaves of its whole budget: carried money included, never less than nothing."""
+    if not past.is_planned:
         return 0, 1
-    if version.plan.recurrence.period != plan.recurrence.period:
-        return 0, 1
-    num, den = _factor(version.plan, window_at(version.plan, last), carried)
-    left = version.plan.total_budget * num - spent * den
-    common = gcd(left, den)
-    return (left // common, den // common) if left > 0 else (0, 1)
+    num, den = past.num - spent * past.den, past.den
+    if past.carries:
+        num, den = num * carried[1] + carried[0] * den, den * carried[1]
+    common = gcd(num, den)
+    return (num // common, den // common) if num > 0 else (0, 1)
+
+
+def _past(history: PlanHistory, plan: Plan, window: Window) -> Iterator[Past]:
+    """The windows before one, the oldest first, each by the version of its last instant."""
+    for earlier in windows_until(plan, plan.flight.start, window.flight.start):
+        version = history.at(earlier.end - 1)
+        if version is None or not is_same_period(version.plan, plan):
+            yield Past(earlier.end, is_planned=False)
+        else:
+            num, den = window_at(version.plan, earlier.end - 1).share
+            yield Past(earlier.end, True, version.plan.total_budget * num, den, _carries(version.plan))
 
 
 def _spend(totals: Totals) -> int:

@@ -74,7 +74,7 @@ def _first_day(period: Period, day: date) -> date:
             return day - timedelta(days=day.weekday())
         case "monthly":
             return day.replace(day=1)
-        case "quarterly":
+        case _:
             return day.replace(month=day.month - (day.month - 1) % 3, day=1)
 
 

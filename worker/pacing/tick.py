@@ -18,6 +18,11 @@ Where the contract is silent:
   told as that, and what is open resolves at the next complete tick;
 - the one closing snapshot of a plan that is completed or canceled waits for a tick that is complete, since no
   revision could set it right;
+- a period is closed under the version in force at its last instant, by all that is known now and dated before its
+  end; only a flight's closing is ever revised, but what a late credit leaves is carried on;
+- of what is open at the end of a period the same holds: on a tick that is not complete its closing snapshot is told,
+  and the rest resolves at the next complete one; its proposals have expired;
+- `late_spend` is of the whole campaign, whichever window it falls into, or it would not be seen at all;
 - spend known at the closing but dated in [end, T] shows in a revision at the next tick;
 - a deviation's scope that the plan drops resolves with `plan_ended`, a deal whose own flight is over with
   `flight_ended`; after it none opens;

@@ -203,7 +203,7 @@ def share(track: Track, at: int) -> Fraction:
 
 
 @given(drawn=tracks(), one=st.fractions(0, 1), other=st.fractions(0, 1))
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_a_curve_grows_from_0_at_the_start_to_1_at_the_end_and_never_back(
     drawn: tuple[Flight, Track], one: Fraction, other: Fraction
 ) -> None:

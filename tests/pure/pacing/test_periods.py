@@ -201,6 +201,15 @@ def test_a_late_credit_changes_what_was_carried() -> None:
     assert campaign.figures(noon("08-02"), spent(-600, noon("07-21")))[-1][0] == "3700.00"
 
 
+def test_nothing_is_carried_from_before_the_plan_counted_nor_from_another_period() -> None:
+    later = Monthly(**CARRY, effective_at=noon("08-10"))
+    assert later.figures(noon("09-15"), spent(100, noon("08-20")))[-1][0] == "6100.00"  # 3100 + 3100 - 100, no July
+    flight = Monthly(**CARRY, period="flight")
+    flight.take(noon("08-05"), spent(100, noon("08-04")))
+    flight.change(noon("08-06"), period="monthly")
+    assert flight.figures(noon("09-15"))[-1][0] == "6100.00"
+
+
 def test_channels_and_deals_scale_with_what_the_window_has() -> None:
     channels = [
         {"channel": "ctv", "allocated_budget": 1_000, "min_budget": 500},
