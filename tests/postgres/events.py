@@ -58,7 +58,6 @@ def snapshot(campaign: str = "campaign-1", tick: int = NOON, **changed: Any) -> 
         "data_through": body["occurred_at"],
         "late_spend": "0.00",
         "plan_version": 1,
-        "budget_change_policy": "forward",
         "revision": 0,
         "final": False,
         "complete": True,
@@ -70,6 +69,7 @@ def snapshot(campaign: str = "campaign-1", tick: int = NOON, **changed: Any) -> 
         "deal_snapshots": [deal("deal-1", "VIDEO")],
         "recommendations": [],
         "ledger_position": {"partition": 3, "next_offsets": {"pacing.spend_updates": 12345678}},
+        "budget_change_policy": "forward",
     }
     return body | changed
 

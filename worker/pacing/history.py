@@ -224,7 +224,8 @@ def _still_needed(chain: Sequence[PlanVersion], taken: int) -> list[PlanVersion]
     """
     The versions of a recurring budget's *chain* that a tick after *taken* may ask for.
 
-    One that says of the money what the one before it did takes its place.
+    One that says of the money what the one before it did, under the same policy, takes its place: whatever that one
+    has bent stays bent.
     """
     last = chain[-1].plan
     start = window_at(last, taken).flight.start
@@ -244,8 +245,8 @@ def _carries(plan: Plan) -> bool:
 
 
 def _money(plan: Plan) -> tuple[Any, ...]:
-    """What a plan says of money and when it is spent."""
-    return plan.recurrence, plan.timezone, *scopes_of(plan)
+    """What a plan says of money, when it is spent, and how a change of that bends."""
+    return plan.recurrence, plan.timezone, plan.budget_change_policy, *scopes_of(plan)
 
 
 def begins(version: PlanVersion) -> int:

@@ -52,8 +52,8 @@ def pace_at(history: PlanHistory, version: PlanVersion, as_of: int, before: Befo
     flight = window.flight
     origin = None if flight.start == version.plan.flight.start else flight.start
     carried = _carried(history, version, window, before)
-    nominal = history.scopes(version, flight)
-    scopes = tuple(_scaled(scope, _factor(version.plan, window, carried)) for scope in nominal)
+    factor = _factor(version.plan, window, carried)
+    scopes = tuple(_scaled(scope, factor) for scope in history.scopes(version, flight))
     chain = _led_to(history.chain(as_of), flight.start)
     if len(chain) == 1:
         return Pace(window, scopes, None, 1, origin)

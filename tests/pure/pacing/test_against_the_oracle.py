@@ -145,7 +145,7 @@ def calendar_of(draw: DrawFn) -> Json:
     return {"weekday_weights": draw(WEEKDAYS), "hour_weights": draw(HOURS | ONE_HOUR), "blackouts": blackouts}
 
 
-PERIOD = st.sampled_from(["flight"] * 4 + ["weekly", "weekly", "monthly", "quarterly"])
+PERIOD = st.sampled_from(["flight"] * 4 + ["weekly"] * 3 + ["monthly", "quarterly"])
 RECURRENCE = {
     "rollover": st.sampled_from(["none", "carry_underspend"]),
     "partial_period": st.sampled_from(["full", "prorated"]),
@@ -251,6 +251,14 @@ PLANS = {
 }
 
 
+def varied(draw: DrawFn, plan: Json) -> Json:
+    """The plan sent again, with little or nothing changed."""
+    changes = drawn(draw, {name: PLAN[name] for name in ("budget_change_policy", "signals")})
+    if draw(COIN) and (plan.get("curve") or {}).get("kind") != "custom":
+        changes["total_budget"] = str(2 * int(plan["total_budget"]))
+    return {**plan, **changes}
+
+
 @st.composite
 def stories(draw: DrawFn) -> list[tuple[str, Any]]:
     """Plans, updates and ticks in the order they happen; a plan counts from the last tick or later."""
@@ -258,13 +266,15 @@ def stories(draw: DrawFn) -> list[tuple[str, Any]]:
     story: list[tuple[str, Any]] = []
     if draw(COIN):
         story.append(("feed", draw(FEW_UPDATES)))
-    story.append(("plan", (draw(plan), at(0))))
+    raw = draw(plan)
+    story.append(("plan", (raw, at(0))))
     tick = draw(FLIGHT_START)
-    for _ in range(draw(STEP) + 2):
+    for _ in range(draw(STEP) + 3):
         story.append(("feed", draw(FEW_UPDATES)))
         story.append(("tick", (at(tick), not draw(ONE_IN_TEN))))
-        if draw(COIN) and draw(COIN):
-            story.append(("plan", (draw(plan), at(tick + draw(FROM_NOW)))))
+        if draw(COIN):
+            raw = varied(draw, raw) if draw(COIN) else draw(plan)
+            story.append(("plan", (raw, at(tick + draw(FROM_NOW)))))
         if draw(ONE_IN_TEN) and draw(COIN):
             story.append(("end", None))
         tick += draw(STEP)

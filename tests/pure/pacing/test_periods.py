@@ -499,3 +499,15 @@ def test_the_windows_add_up_to_all_that_was_spent_and_carried_money_is_not_lost(
         left = max(Fraction(0), Fraction(budget) - Fraction(spend)) if carries else 0
         assert Fraction(following) == 3_100 + left
     assert all(abs(Fraction(expected) - Fraction(budget)) <= Fraction(1, 200) for budget, _, expected, _ in closed)
+
+
+def test_a_rebase_stays_one_when_the_plan_is_sent_again_with_another_policy() -> None:
+    campaign = Monthly()
+    campaign.take(start_of("08-11"), spent(119, noon("08-05")))
+    campaign.change(start_of("08-11"), total_budget=6_200, budget_change_policy="rebase")
+    campaign.take(start_of("08-12"))
+    campaign.change(start_of("08-13"), budget_change_policy="forward", name="sent again")
+    campaign.take(start_of("08-14"))
+    campaign.change(start_of("08-15"), name="and again")
+    campaign.take(start_of("08-16"))
+    assert campaign.figures("2026-08-19T04:48:00Z") == [("6200.00", "119.00", "2493.49", False)]
