@@ -152,6 +152,8 @@ class Campaign:
 
     def forget_versions(self, tick: int) -> None:
         """Drop plans that no tick after *tick* asks for."""
+        if self.state.is_period_open:
+            return
         history = None if self.history is None else self.history.forget(tick)
         if history is not None and history is not self.history:
             self.succeed(history)

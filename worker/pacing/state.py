@@ -88,3 +88,8 @@ class PacingState(msgspec.Struct, frozen=True, array_like=True):
     """By source and target channel."""
     closing: Closing | None = None
     period: PeriodEnd | None = None
+
+    @property
+    def is_period_open(self) -> bool:
+        """Whether what was open in a period that has ended is still to be resolved: its plan is needed until then."""
+        return self.period is not None and self.period.is_open

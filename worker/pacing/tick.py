@@ -147,7 +147,7 @@ def take_tick(
         return _ended(tick)
     if first:
         return _first(tick)
-    if not history.recurs:
+    if not (history.recurs or state.is_period_open):
         return _judge(tick)
     closed, tick = _close_periods(tick)
     told, after = _judge(tick)
@@ -284,7 +284,7 @@ def _close_periods(tick: Tick) -> tuple[list[Event], Tick]:
     """
     events: list[Event] = []
     period = tick.state.period
-    if period is not None and period.is_open and tick.complete:
+    if period is not None and tick.state.is_period_open and tick.complete:
         events, tick = _resolve_period(tick, period)
     for version, end in ended_periods(tick.history, tick.state.period, tick.as_of):
         told, tick = _close_period(tick, version, end)

@@ -69,7 +69,7 @@ class Paced:
         """A version of the plan, in force from *counts_from* (the first: from ever)."""
         counts = None if counts_from is None else parse_time(counts_from)
         self.history = self.history.with_version(plan_of(raw), counts or 0)
-        if self.taken is not None:
+        if self.taken is not None and not self.state.is_period_open:
             self.history = self.history.forget(self.taken)
         self.oracle.plan(raw, counts_from)
         self.currency = raw["currency"]

@@ -339,6 +339,26 @@ def test_a_period_closed_on_an_incomplete_tick_resolves_at_the_next_complete_one
     assert campaign.kinds(noon("08-02")) == ["snapshot_taken", "c-1 opened"]
 
 
+@pytest.mark.parametrize("change", [{"total_budget": 6_200}, {"period": "flight"}], ids=["a budget", "no period"])
+def test_what_resolves_late_does_so_by_the_plan_of_its_period(change: Json) -> None:
+    campaign = Monthly()
+    campaign.take(noon("07-31"), spent(10, noon("07-20")))
+    campaign.change(start_of("08-01"), **change)
+    campaign.take(start_of("08-01"), complete=False)
+    campaign.change(noon("08-01"), name="sent again")
+    event = campaign.take(start_of("08-02"))[0].body
+    assert (event["reason"], event["expected_spend"]) == ("period_ended", "3100.00")
+
+
+def test_what_resolves_late_does_so_under_a_plan_that_came_after_a_tombstone() -> None:
+    campaign = Monthly()
+    campaign.take(noon("07-31"), spent(10, noon("07-20")))
+    campaign.take(start_of("08-01"), complete=False)
+    campaign.end_plan()
+    campaign.change(noon("08-01"), period="flight")
+    assert campaign.kinds(start_of("08-02"))[:2] == ["c-1 resolved period_ended", "snapshot_taken"]
+
+
 def test_grace_begins_anew_with_each_period() -> None:
     campaign = Monthly(thresholds={"grace_days": 3})
     opened = [at for at in ("07-12", "07-14", "08-02", "08-05") if "c-1 opened" in campaign.kinds(noon(at))]
