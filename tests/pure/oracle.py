@@ -729,11 +729,16 @@ class Taking:
     def carried(self, versions: list[Version]) -> Fraction:
         """What the windows before have left, by all that is known [4]."""
         left = ZERO
+        same = [versions[-1]]
+        for version in reversed(versions[:-1]):
+            if version.recurs != self.version.recurs:
+                break
+            same.append(version)
         for start, end in pairwise([self.flight.start, *[e for e in self.version.edges if e > self.flight.start]]):
             if not self.version.carries() or end > self.window[0]:
                 break
-            then = next((v for v in reversed(versions) if v.begins() < end), None)
-            if then is None or then.recurs != self.version.recurs:
+            then = next((v for v in same if v.begins() < end), None)
+            if then is None:
                 left = ZERO
                 continue
             budget = then.budgeted(then.window(end - Fraction(1, 10**9)), left)[0].budget

@@ -140,7 +140,7 @@ class PlanHistory:
         """The version in force at an instant after those that have led to it with the same period, the oldest first."""
         chain: list[PlanVersion] = []
         for version in _once_in_force(self.versions[: self._at(as_of) + 1]):
-            if chain and not is_same_period(chain[-1].plan, version.plan):
+            if chain and not _same_period(chain[-1].plan, version.plan):
                 chain = []
             chain.append(version)
         return chain
@@ -209,7 +209,7 @@ def _counts_from(version: PlanVersion) -> int:
     return version.counts_from or 0
 
 
-def is_same_period(one: Plan, other: Plan) -> bool:
+def _same_period(one: Plan, other: Plan) -> bool:
     """Whether a version goes on with the windows of the one before it."""
     periods = (None if plan.recurrence is None else plan.recurrence.period for plan in (one, other))
     return len({*periods}) == 1

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from worker.pacing.density import Ratio
 from worker.pacing.figures import Totals
-from worker.pacing.history import Courses, PlanHistory, PlanVersion, begins, bend, first_courses, is_same_period
+from worker.pacing.history import Courses, PlanHistory, PlanVersion, begins, bend, first_courses
 from worker.pacing.periods import Window, window_at, windows_until
 from worker.pacing.plan import Plan
 from worker.pacing.scopes import Scope, ScopePlan, scopes_of
@@ -51,10 +51,11 @@ def pace_at(history: PlanHistory, version: PlanVersion, as_of: int, before: Befo
     window = window_at(version.plan, as_of)
     flight = window.flight
     origin = None if flight.start == version.plan.flight.start else flight.start
-    carried = _carried(history, version, window, before)
+    chain = history.chain(as_of)
+    carried = _carried(history, version, window, begins(chain[0]), before)
     factor = _factor(version.plan, window, carried)
     scopes = tuple(_scaled(scope, factor) for scope in history.scopes(version, flight))
-    chain = _led_to(history.chain(as_of), flight.start)
+    chain = _led_to(chain, flight.start)
     if len(chain) == 1:
         return Pace(window, scopes, None, 1, origin)
     return Pace(window, scopes, *_courses(history, chain, window, carried), origin)
@@ -123,7 +124,7 @@ class Past(NamedTuple):
     """
     A window that has ended: its own budget, num / den nanos, and whether what was left before it was added.
 
-    *is_planned* is False where no version planned it, or one with another period: then it leaves nothing.
+    *is_planned* is False where it ended before the plan took up its period: then it leaves nothing.
     """
 
     end: int
@@ -133,14 +134,14 @@ class Past(NamedTuple):
     carries: bool = False
 
 
-def _carried(history: PlanHistory, version: PlanVersion, window: Window, before: Before) -> Ratio:
-    """What the windows before have left, by all that is known now."""
+def _carried(history: PlanHistory, version: PlanVersion, window: Window, since: int, before: Before) -> Ratio:
+    """What the windows before have left, by all that is known now; *since* is when the plan took up its period."""
     left: Ratio = (0, 1)
     if not _carries(version.plan):
         return left
     key = version.version, window.flight.start
     spent_before = 0
-    for past in history.kept("past", key, lambda: list(_past(history, version.plan, window))):
+    for past in history.kept("past", key, lambda: list(_past(history, version, window, since))):
         spent = _spend(before(past.end))
         left = _left(past, left, spent - spent_before)
         spent_before = spent
@@ -158,15 +159,16 @@ def _left(past: Past, carried: Ratio, spent: int) -> Ratio:
     return (num // common, den // common) if num > 0 else (0, 1)
 
 
-def _past(history: PlanHistory, plan: Plan, window: Window) -> Iterator[Past]:
-    """The windows before one, the oldest first, each by the version of its last instant."""
-    for earlier in windows_until(plan, plan.flight.start, window.flight.start):
-        version = history.at(earlier.end - 1)
-        if version is None or not is_same_period(version.plan, plan):
+def _past(history: PlanHistory, version: PlanVersion, window: Window, since: int) -> Iterator[Past]:
+    """The windows before one, the oldest first, each by the version of its last instant; *since*: see `_carried`."""
+    for earlier in windows_until(version.plan, version.plan.flight.start, window.flight.start):
+        last = earlier.end - 1
+        closed_by = history.at(last) if last >= since else None
+        if closed_by is None:
             yield Past(earlier.end, is_planned=False)
         else:
-            num, den = window_at(version.plan, earlier.end - 1).share
-            yield Past(earlier.end, True, version.plan.total_budget * num, den, _carries(version.plan))
+            num, den = window_at(closed_by.plan, last).share
+            yield Past(earlier.end, True, closed_by.plan.total_budget * num, den, _carries(closed_by.plan))
 
 
 def _spend(totals: Totals) -> int:

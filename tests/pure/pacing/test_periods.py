@@ -210,6 +210,16 @@ def test_nothing_is_carried_from_before_the_plan_counted_nor_from_another_period
     assert flight.figures(noon("09-15"))[-1][0] == "6100.00"
 
 
+def test_a_period_taken_up_again_carries_nothing_from_before_it_was_given_up() -> None:
+    campaign = Monthly(**CARRY)
+    campaign.take(noon("08-05"), spent(100, noon("07-20")))
+    campaign.change(noon("08-06"), period="flight")
+    campaign.take(noon("08-07"))
+    campaign.change(noon("08-08"), period="monthly")
+    assert campaign.figures(noon("08-09"))[-1][0] == "3100.00"
+    assert campaign.figures(noon("09-15"), spent(600, noon("08-20")))[-1][0] == "5600.00"
+
+
 def test_channels_and_deals_scale_with_what_the_window_has() -> None:
     channels = [
         {"channel": "ctv", "allocated_budget": 1_000, "min_budget": 500},
