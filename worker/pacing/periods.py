@@ -8,6 +8,7 @@ the whole flight the one window is the flight. Source: contract, rule 4. What th
   up to all that was spent;
 - of a period that has ended, the version in force at its last instant is the one it is closed and carried by: a new
   budget from the first of a month is the new month's;
+- whether a window is given what the one before it left is said by its own version, the one in force now or at its end;
 - a deal with a flight of its own is planned over what of it lies in the window; where nothing does, nothing is;
 - a window without any active time plans nothing, and its budget is still its own: it may be carried on;
 - a version with another period, or the first one with any, begins its windows afresh: nothing is carried into them,

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.pacing import Deal, Flight, Plan, PlanHistory, plan_cuts
@@ -234,6 +234,7 @@ def versions_of(drawn: Drawn) -> list[tuple[Plan, int]]:
 
 
 @given(drawn=VERSIONS, taken=st.integers(0, 100), later=st.integers(0, 50))
+@settings(deadline=None)
 def test_what_is_forgotten_is_not_missed(drawn: Drawn, taken: int, later: int) -> None:
     made = history(*versions_of(drawn))
     short = made.forget(taken)
@@ -278,6 +279,7 @@ def test_nothing_to_forget_leaves_the_history_as_it_is() -> None:
 
 
 @given(drawn=VERSIONS, taken=st.integers(0, 100), ended=st.booleans())
+@settings(deadline=None)
 def test_a_history_survives_its_record(drawn: Drawn, taken: int, *, ended: bool) -> None:
     made = history(*versions_of(drawn)).forget(taken)
     made = made.as_ended() if ended else made

@@ -210,6 +210,13 @@ def test_nothing_is_carried_from_before_the_plan_counted_nor_from_another_period
     assert flight.figures(noon("09-15"))[-1][0] == "6100.00"
 
 
+def test_what_was_lost_while_nothing_was_carried_stays_lost() -> None:
+    campaign = Monthly()
+    campaign.take(noon("08-05"), spent(100, noon("07-20")))
+    campaign.change(start_of("09-02"), **CARRY)
+    assert campaign.figures(noon("09-03"), spent(600, noon("08-20")))[-1][0] == "5600.00"  # August's 2500, not July's
+
+
 def test_a_period_taken_up_again_carries_nothing_from_before_it_was_given_up() -> None:
     campaign = Monthly(**CARRY)
     campaign.take(noon("08-05"), spent(100, noon("07-20")))
