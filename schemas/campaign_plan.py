@@ -88,7 +88,9 @@ class CustomCurve(Input):
     """As its segments say."""
 
     kind: Literal["custom"] = Field(description="Segments with an amount or a percentage each.")
-    segments: Annotated[list[Segment], Field(min_length=1)] = Field(description="The pieces, by start.")
+    segments: Annotated[list[Segment], Field(min_length=1, max_length=fields.MOST_PIECES)] = Field(
+        description="The pieces, by start."
+    )
 
 
 Curve = Annotated[
@@ -202,7 +204,9 @@ class CampaignPlan(Input):
     hour_weights: Annotated[list[AmountIn], Field(min_length=24, max_length=24)] | None = Field(
         default=None, description="How a local day is shared by its hours, from midnight; default all alike."
     )
-    blackouts: list[Blackout] = Field(default=[], description="When no spend is planned.")
+    blackouts: Annotated[list[Blackout], Field(max_length=fields.MOST_PIECES)] = Field(
+        default=[], description="When no spend is planned."
+    )
     channels: list[Channel] = Field(default=[], description="How the budget is shared by channels, each named once.")
     deals: list[Deal] = Field(default=[], description="How it is shared by deals, each named once.")
     thresholds: Thresholds = Field(default=Thresholds(), description="When a deviation opens and when it is left.")

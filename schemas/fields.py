@@ -49,6 +49,9 @@ MOST_DAYS: Final = 3_660
 MOST_MINUTES: Final = 527_040
 """The longest lag of a feed: a year of minutes."""
 
+MOST_PIECES: Final = 1_000
+"""The most segments of a curve, and the most blackouts of a plan: each is looked through when a plan is first paced."""
+
 _POWERS: Final[tuple[int, ...]] = tuple(10**n for n in range(23))
 _MONEY: Final = re.compile(r"-?[0-9]+(?:\.[0-9]+)?", re.ASCII)
 _NUMBER: Final = re.compile(r"(-?[0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?", re.ASCII)

@@ -110,3 +110,6 @@ class SnapshotTaken(Event):
     deal_snapshots: list[DealSnapshot] = Field(description="The plan's deals, in its order.")
     recommendations: list[EventId] = Field(description="Ids of the proposals that stand.")
     ledger_position: LedgerPosition | None = Field(description="The input the numbers cover; null for a file.")
+    budget_change_policy: Literal["forward", "reflow", "rebase"] = Field(
+        description="The version's policy: how a change of the plan in flight bends expected_spend."
+    )

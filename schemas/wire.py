@@ -378,7 +378,7 @@ class FinishEarlyCurve(msgspec.Struct, tag_field="kind", tag="finish_early"):
 class CustomCurve(msgspec.Struct, tag_field="kind", tag="custom"):
     """Linear within each segment."""
 
-    segments: Annotated[list[Segment], msgspec.Meta(min_length=1)]
+    segments: Annotated[list[Segment], msgspec.Meta(min_length=1, max_length=fields.MOST_PIECES)]
 
 
 Curve = LinearCurve | FrontLoadedCurve | BackLoadedCurve | FinishEarlyCurve | CustomCurve
@@ -450,7 +450,7 @@ class CampaignPlan(msgspec.Struct):
     curve: Curve = msgspec.field(default_factory=LinearCurve)
     weekday_weights: Annotated[list[Amount], msgspec.Meta(min_length=7, max_length=7)] | None = None
     hour_weights: Annotated[list[Amount], msgspec.Meta(min_length=24, max_length=24)] | None = None
-    blackouts: list[Blackout] = []
+    blackouts: Annotated[list[Blackout], msgspec.Meta(max_length=fields.MOST_PIECES)] = []
     channels: list[Channel] = []
     deals: list[Deal] = []
     thresholds: Thresholds = msgspec.field(default_factory=Thresholds)

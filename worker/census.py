@@ -79,11 +79,12 @@ class Census:
         self._partition = partition
         self._label = str(partition)
         self._metrics = metrics
-        self._bands = Counter[tuple[str, ...]]()
+        self._band_of: dict[str, str] = {}
 
     def saw(self, snapshot: Mapping[str, Any]) -> None:
         """Take note of a snapshot of the tick that is being taken."""
-        self._bands[(snapshot["band"],)] += 1
+        # A period that has ended is told before the tick's own: of a campaign's snapshots the last one counts.
+        self._band_of[snapshot["campaign_id"]] = snapshot["band"]
         self._metrics.campaign_figures.show(self._partition, snapshot)
 
     async def count(self, ledger: Book, tick: int) -> None:
@@ -98,8 +99,8 @@ class Census:
         self._show_size(ledger.statistics())
 
     def _show(self, found: Found) -> None:
-        metrics, bands = self._metrics, self._bands
-        self._bands = Counter()
+        metrics, bands = self._metrics, Counter[tuple[str, ...]]((band,) for band in self._band_of.values())
+        self._band_of = {}
         self._set(metrics.campaigns, found.states, CAMPAIGN_STATES)
         self._set(metrics.campaigns_in_band, bands, BANDS)
         self._set(metrics.open_deviations, found.deviations, SCOPES, LEVELS, DIRECTIONS)

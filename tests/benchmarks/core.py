@@ -2,8 +2,9 @@
 What one campaign's tick costs in the core alone: `python -m tests.benchmarks.core`.
 
 A campaign with three channels, spending; on plan (only its snapshot is told), with two deviations and a proposal
-open, and bent twice by new budgets. The best of many short slices is told, beside a uuid5 of the same moment, since
-the machine may be shared.
+open, bent twice by new budgets, and with a curve, weights of weekdays and hours and blackouts in a zone with two
+changes of its clocks; last with a weekly budget as well, what 27 weeks have left carried to the next. The best of many
+short slices is told, beside a uuid5 of the same moment, since the machine may be shared.
 """
 
 from __future__ import annotations
@@ -37,6 +38,10 @@ PLAN: dict[str, Any] = {
 }
 TICK = parse_time("2026-08-15T00:00:00Z")
 MINUTE = 60 * NANOS
+EARLIER: Totals = {
+    Attribution(channel, None): [10 * NANOS, 1, 1, 1, 0, 0, 2, 0] for channel in ("CTV", "DISPLAY", "AUDIO")
+}
+"""What was counted by the start of any window."""
 
 
 def totals(**spend: str) -> Totals:
@@ -54,18 +59,29 @@ def counted(spent: Totals, new: Totals) -> Counted:
         future_spend=0,
         late_spend=0,
         data_through=TICK - 5 * NANOS,
-        before=lambda _: {},
+        before=lambda _: EARLIER,
         data_through_before=lambda _: None,
         new=[(TICK - 15 * MINUTE, new), (TICK, new)],
         cases={},
     )
 
 
-def history(*budgets: str) -> PlanHistory:
+SHAPED: dict[str, Any] = {
+    "timezone": "America/New_York",
+    "flight_start": "2026-02-01",
+    "flight_end": "2026-12-31",
+    "curve": {"kind": "front_loaded", "factor": "0.5"},
+    "weekday_weights": ["1.3", 1, 1, "1.1", "1.4", "0.35", "0.25"],
+    "hour_weights": [1, 1, 1, 1, 1, 2, 4, 6, 8, 9, 9, 10, 11, 10, 9, 9, 10, 12, 16, 20, 22, 18, 8, 3],
+    "blackouts": [{"start": f"2026-{month:02d}-03", "end": f"2026-{month:02d}-04"} for month in range(3, 13)],
+}
+
+
+def history(*budgets: str, **changes: object) -> PlanHistory:
     """The plan, and a version of it a day for each other budget."""
     made = PlanHistory()
     for number, budget in enumerate(budgets):
-        wire = decode_plan(json.dumps({**PLAN, "total_budget": budget}).encode())
+        wire = decode_plan(json.dumps({**PLAN, **changes, "total_budget": budget}).encode())
         plan = None if wire is None else read_plan(wire)
         assert isinstance(plan, Plan)
         made = made.with_version(plan, TICK - 86_400 * NANOS * (10 - number))
@@ -102,6 +118,13 @@ def main() -> None:
         "a tick on plan": tick_micros(history("150000"), **on_plan),
         "a tick with deviations and a proposal open": tick_micros(history("150000"), **off_plan),
         "a tick of a plan bent twice": tick_micros(history("150000", "151000", "150000"), **on_plan),
+        "a tick of a shaped plan": tick_micros(history("150000", **SHAPED), **on_plan),
+        "a tick of a shaped plan bent twice, off plan": tick_micros(
+            history("150000", "151000", "150000", **SHAPED), **off_plan
+        ),
+        "a tick of a shaped weekly budget, carried and bent twice, off plan": tick_micros(
+            history("150000", "151000", "150000", **SHAPED, period="weekly", rollover="carry_underspend"), **off_plan
+        ),
     }
     for name, micros in cases.items():
         print(f"{micros:7.1f} us  {name}")

@@ -69,6 +69,7 @@ def snapshot(campaign: str = "campaign-1", tick: int = NOON, **changed: Any) -> 
         "deal_snapshots": [deal("deal-1", "VIDEO")],
         "recommendations": [],
         "ledger_position": {"partition": 3, "next_offsets": {"pacing.spend_updates": 12345678}},
+        "budget_change_policy": "forward",
     }
     return body | changed
 

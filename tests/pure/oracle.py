@@ -21,12 +21,15 @@ from __future__ import annotations
 
 import json
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property, lru_cache
+from itertools import pairwise
+from math import ceil
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -131,6 +134,11 @@ def derived(value: Fraction, currency: str) -> str:
     return money(Fraction(round(value * 10**decimals), 10**decimals), currency)
 
 
+def amount(value: Fraction, currency: str) -> str:
+    """A budget: exact where it is a whole number of nanos, else derived."""
+    return money(value, currency) if (value * 10**9).denominator == 1 else derived(value, currency)
+
+
 def number(value: Fraction, decimals: int) -> float | Decimal:
     """Rounded half-even; a Decimal where a float would not print every digit."""
     count = round(value * 10**decimals)
@@ -159,6 +167,110 @@ class Scope:
     end: Fraction
     channel: str | None = None
     minimum: Fraction = ZERO
+    curve: Curve = ("linear",)
+
+
+Curve = tuple[Any, ...]
+"""A curve as what it means: its kind, then f, p, or the instants and shares of its segments."""
+
+
+def curve_of(raw: Json | None, zone: str, start: Fraction, end: Fraction) -> Curve | None:
+    """The curve of a message, the same for the same course however it is told."""
+    match raw:
+        case None:
+            return None
+        case {"kind": "front_loaded" | "back_loaded" as kind, "factor": factor}:
+            return "loaded", exact(factor) * (1 if kind == "front_loaded" else -1)
+        case {"kind": "finish_early", "full_spend_at_pct": part}:
+            return ("finish_early", exact(part) / 100) if exact(part) < 100 else ("linear",)
+        case {"kind": "custom", "segments": segments}:
+            money = [exact(get(segment, "pct", None) or get(segment, "amount", 0)) for segment in segments]
+            starts = [edge(segment["start"], zone, is_end=False) for segment in segments]
+            return "custom", start, end, tuple(starts), tuple(amount / sum(money) for amount in money)
+    return ("linear",)
+
+
+class Density:
+    """
+    The density of a version's calendar, by adding up quarters of an hour over a stretch of time.
+
+    Clocks are changed on quarters of an hour (a test's zones and years are chosen so), blackouts cut them further.
+    """
+
+    def __init__(self, version: Version, start: Fraction, end: Fraction) -> None:
+        self.zone = version.get("timezone", "UTC")
+        self.weekdays = version.get("weekday_weights", None)
+        self.hours = version.get("hour_weights", None)
+        self.dark = [
+            (edge(raw["start"], self.zone, is_end=False), edge(raw["end"], self.zone, is_end=True))
+            for raw in version.get("blackouts", [])
+        ]
+        edges = {instant for pair in self.dark for instant in pair if start < instant < end} | {start, end}
+        if self.weekdays is not None or self.hours is not None:
+            edges |= {max(start, Fraction(quarter)) for quarter in range(int(start // 900 * 900), ceil(end), 900)}
+        self.edges = sorted(edges)
+        self.sums = [ZERO]
+        for left, right in pairwise(self.edges):
+            self.sums.append(self.sums[-1] + self.at(left) * (right - left))
+
+    def at(self, instant: Fraction) -> Fraction:
+        """w(t), the same until the next quarter of an hour or edge of a blackout."""
+        if any(begins <= instant < ends for begins, ends in self.dark):
+            return ZERO
+        if self.weekdays is None and self.hours is None:
+            return Fraction(1)
+        day = self.day_of(instant)
+        weekday = exact((self.weekdays or [1] * 7)[day.weekday()])
+        whole = self.whole(day)
+        if whole == 0:
+            return weekday / (day_begins(day + timedelta(days=1), self.zone) - day_begins(day, self.zone))
+        return weekday * self.weight_of(instant) / whole
+
+    def day_of(self, instant: Fraction) -> date:
+        shown = datetime.fromtimestamp(int(instant // 1), ZoneInfo(self.zone)).date()
+        following = shown + timedelta(days=1)
+        return following if day_begins(following, self.zone) <= instant else shown
+
+    def weight_of(self, instant: Fraction) -> Fraction:
+        return exact((self.hours or [1] * 24)[datetime.fromtimestamp(int(instant // 1), ZoneInfo(self.zone)).hour])
+
+    def whole(self, day: date) -> Fraction:
+        """The weights of a local day's hours, each as often as the day has it."""
+        if day not in self.wholes:
+            at, end = day_begins(day, self.zone), day_begins(day + timedelta(days=1), self.zone)
+            whole = ZERO
+            while at < end:
+                until = min(end, Fraction(at // 900 * 900 + 900))
+                whole, at = whole + self.weight_of(at) * (until - at), until
+            self.wholes[day] = whole
+        return self.wholes[day]
+
+    @cached_property
+    def wholes(self) -> dict[date, Fraction]:
+        return {}
+
+    def until(self, instant: Fraction) -> Fraction:
+        """The integral from the start of the stretch."""
+        place = bisect_right(self.edges, instant) - 1
+        if place < 0:
+            return ZERO
+        if place == len(self.edges) - 1:
+            return self.sums[-1]
+        return self.sums[place] + self.at(self.edges[place]) * (instant - self.edges[place])
+
+    def meaning(self) -> tuple[Any, ...]:
+        """The same for the same density."""
+        weights = tuple(
+            None if each is None else tuple(exact(weight) / sum(map(exact, each)) for weight in each)
+            for each in (self.weekdays, self.hours)
+        )
+        instants = sorted({instant for pair in self.dark for instant in pair})
+        merged: list[tuple[Fraction, Fraction]] = []
+        for left, right in pairwise(instants):
+            if any(begins <= left and right <= ends for begins, ends in self.dark):
+                begins = merged.pop()[0] if merged and merged[-1][1] == left else left
+                merged.append((begins, right))
+        return (self.zone if weights != (None, None) else None, weights, tuple(merged))
 
 
 @dataclass(frozen=True)
@@ -182,11 +294,14 @@ class Version:
         zone = self.get("timezone", "UTC")
         start = edge(self.raw["flight_start"], zone, is_end=False)
         end = edge(self.raw["flight_end"], zone, is_end=True)
-        scopes = [Scope("campaign", self.raw["campaign_id"], exact(self.raw["total_budget"]), start, end)]
+        curve = curve_of(self.get("curve", None), zone, start, end) or ("linear",)
+        scopes = [Scope("campaign", self.raw["campaign_id"], exact(self.raw["total_budget"]), start, end, curve=curve)]
+        curves = {}
         for raw in self.get("channels", []):
             minimum = exact(get(raw, "min_budget", 0))
             budget = exact(raw["allocated_budget"])
-            scopes.append(Scope("channel", raw["channel"], budget, start, end, minimum=minimum))
+            own = curves[raw["channel"]] = curve_of(get(raw, "curve", None), zone, start, end) or curve
+            scopes.append(Scope("channel", raw["channel"], budget, start, end, minimum=minimum, curve=own))
         for raw in self.get("deals", []):
             own_start, own_end = get(raw, "flight_start", None), get(raw, "flight_end", None)
             scopes.append(
@@ -197,12 +312,84 @@ class Version:
                     start if own_start is None else edge(own_start, zone, is_end=False),
                     end if own_end is None else edge(own_end, zone, is_end=True),
                     get(raw, "channel", None),
+                    curve=curves.get(get(raw, "channel", None), curve),
                 )
             )
         return scopes
 
-    def scope(self, scope: str, scope_id: str) -> Scope | None:
-        return next((s for s in self.scopes if (s.scope, s.scope_id) == (scope, scope_id)), None)
+    @cached_property
+    def density(self) -> Density:
+        flights = [(scope.start, scope.end) for scope in self.scopes]
+        return Density(self, min(start for start, _ in flights), max(end for _, end in flights))
+
+    @property
+    def recurs(self) -> str | None:
+        """The period of a recurring budget."""
+        period: str = self.get("period", "flight")
+        return None if period == "flight" else period
+
+    @cached_property
+    def edges(self) -> list[Fraction]:
+        """Where calendar periods begin, from the one that holds the flight's start to the one after its end [4]."""
+        zone, flight = self.get("timezone", "UTC"), self.scopes[0]
+        day = datetime.fromtimestamp(int(flight.start), ZoneInfo(zone)).date() - timedelta(days=100)
+        edges: list[Fraction] = []
+        while not edges or edges[-1] < flight.end:
+            starts = {
+                "weekly": day.isoweekday() == 1,
+                "monthly": day.day == 1,
+                "quarterly": (day.month, day.day) in {(1, 1), (4, 1), (7, 1), (10, 1)},
+            }
+            if starts[self.recurs or "monthly"]:
+                edges.append(day_begins(day, zone))
+            day += timedelta(days=1)
+        return [
+            *[edge for edge in edges if edge <= flight.start][-1:],
+            *[edge for edge in edges if edge > flight.start],
+        ]
+
+    def window(self, at: Fraction) -> tuple[Fraction, Fraction, Fraction]:
+        """The window that holds an instant: its start, its end, and what part of the period's budget it has."""
+        flight = self.scopes[0]
+        if self.recurs is None:
+            return flight.start, flight.end, Fraction(1)
+        periods = [(left, right) for left, right in pairwise(self.edges) if left < flight.end]
+        left, right = next(((left, right) for left, right in periods if at < right), periods[-1])
+        start, end = max(left, flight.start), min(right, flight.end)
+        is_prorated = self.get("partial_period", "full") == "prorated"
+        return start, end, (end - start) / (right - left) if is_prorated else Fraction(1)
+
+    def carries(self) -> bool:
+        return self.recurs is not None and bool(self.get("rollover", "none") == "carry_underspend")
+
+    def budgeted(self, window: tuple[Fraction, Fraction, Fraction], carried: Fraction) -> list[Scope]:
+        """The scopes with their flights cut by the window, and their budgets scaled as the campaign's is."""
+        if self.recurs is None:
+            return self.scopes
+        start, end, share = window
+        factor = share + (carried / self.scopes[0].budget if self.carries() else 0)
+        return [
+            replace(
+                scope,
+                budget=scope.budget * factor,
+                minimum=scope.minimum * factor,
+                start=min(max(scope.start, start), end),
+                end=min(max(scope.end, start), end),
+            )
+            for scope in self.scopes
+        ]
+
+    def share(self, scope: Scope, at: Fraction) -> Fraction:
+        """C(t) of a scope: the curve bends u, the elapsed share of the density over the scope's flight [2, 3]."""
+        return bent(scope.curve, self.density, self.elapsed(scope.start, scope.end, at))
+
+    def elapsed(self, start: Fraction, end: Fraction, at: Fraction) -> Fraction:
+        past, from_, to = (self.density.until(max(start, min(end, instant))) for instant in (at, start, end))
+        return (past - from_) / (to - from_) if to > from_ else ZERO
+
+    def course(self, scope: Scope) -> tuple[Any, ...]:
+        """What bends the expected curve when it changes."""
+        return scope.budget, scope.start, scope.end, scope.curve, self.density.meaning()
 
     def threshold(self, name: str) -> Fraction:
         defaults = {
@@ -212,8 +399,35 @@ class Version:
         }  # fmt: skip
         return exact(get(self.get("thresholds", {}), name, defaults[name]))
 
+    def begins(self) -> Fraction:
+        """From when it counts; the first from what it says, else from ever."""
+        says = self.get("effective_at", None)
+        if self.since is not None:
+            return self.since
+        return Fraction(-(10**12)) if says is None else instant(says)
+
     def wants(self, kind: str) -> bool:
         return bool(get(self.get("signals", {}), kind, True))
+
+
+def bent(curve: Curve, density: Density, u: Fraction) -> Fraction:
+    """C(u)."""
+    match curve:
+        case ("loaded", Fraction() as f):
+            return u + f * u * (1 - u)
+        case ("finish_early", Fraction() as p):
+            return min(u / p, Fraction(1))
+        case ("custom", start, end, starts, shares):
+            first, whole = density.until(start), density.until(end) - density.until(start)
+            marks = [(density.until(at) - first) / whole for at in (*starts, end)]
+            reached = ZERO
+            for left, right, share in zip(marks, marks[1:], shares, strict=False):
+                if u >= right:
+                    reached += share
+                elif u > left:
+                    reached += share * (u - left) / (right - left)
+            return reached
+    return u
 
 
 # -- the ledger, by rules 7 to 9 ---------------------------------------------------------------------------------------
@@ -403,6 +617,10 @@ class Oracle:
         self.proposals: dict[tuple[str, str], Fraction] = {}
         self.closed: tuple[Fraction, int] | None = None
         """The end a closing snapshot was told as of, and its revision."""
+        self.period: Fraction | None = None
+        """The end of the last period that was closed."""
+        self.unresolved = False
+        """Whether what was open in it still is, since no tick was complete."""
         self.told: Totals = {}
         """What the last closing or revised snapshot counted."""
 
@@ -434,7 +652,8 @@ class Oracle:
         if begins is not None and instant(begins) > instant(as_of) and not (in_time or self.ended):
             return []
         taking = Taking(self, instant(as_of), complete=complete, first=first)
-        told = list(taking.events())
+        told = [] if first or self.ended else list(self.periods(instant(as_of), complete=complete))
+        told += taking.events()
         self.known, self.taken = len(self.updates), taking.at
         head = {
             "occurred_at": text_of(taking.at),
@@ -444,11 +663,29 @@ class Oracle:
         }
         return [(kind, {**head, **figures}) for kind, figures in told]
 
+    def periods(self, at: Fraction, *, complete: bool) -> Iterator[Told]:
+        """The closings of the periods that have ended, the oldest first [5]."""
+        if self.unresolved and complete:
+            assert self.period is not None
+            yield from Taking(self, at, complete=complete, first=False, ended=self.period).resolve_period()
+        ends = sorted({edge for version in self.versions if version.recurs for edge in version.edges if edge <= at})
+        for end in ends:
+            version = next((v for v in reversed(self.versions) if v.begins() < end), None)
+            if version is None or version.recurs is None or version.get("status", "") in ("completed", "canceled"):
+                continue
+            flight = version.scopes[0]
+            if not flight.start < end < flight.end or end not in version.edges:
+                continue
+            if self.period is None or end > self.period:
+                yield from Taking(self, at, complete=complete, first=False, ended=end).close_period()
+
 
 class Taking:
-    """One tick of one campaign."""
+    """One tick of one campaign; or, of one, what is told of a period that has *ended*."""
 
-    def __init__(self, oracle: Oracle, at: Fraction, *, complete: bool, first: bool) -> None:
+    def __init__(  # a tick's flags
+        self, oracle: Oracle, at: Fraction, *, complete: bool, first: bool, ended: Fraction | None = None
+    ) -> None:
         self.oracle = oracle
         self.at = at
         self.complete = complete
@@ -458,28 +695,73 @@ class Taking:
             for version, after in zip(oracle.versions, [*oracle.versions[1:], None], strict=True)
             if after is None or after.since != version.since
         ]
-        in_force = [version for version in self.chain if version.since is None or version.since <= at]
-        self.chain = in_force
+        self.ended = ended
+        in_force = [v for v in self.chain if v.since is None or (v.since <= at if ended is None else v.since < ended)]
         self.version = in_force[-1]
         self.accepted = accept(oracle.updates, self.version.currency)
         self.before = accept(oracle.updates[: oracle.known], self.version.currency)
-        self.totals = self.accepted.by(at)
-        self.campaign = self.version.scopes[0]
-        self.over = at >= self.campaign.end
+        self.flight = self.version.scopes[0]
+        self.over = at >= self.flight.end
+        self.window = self.version.window(at if ended is None else ended - Fraction(1, 10**9))
+        self.lower = None if self.window[0] == self.flight.start or not self.version.recurs else self.window[0]
+        carried = self.carried(in_force)
+        self.scopes = self.version.budgeted(self.window, carried)
+        self.campaign = self.scopes[0]
+        self.chain = self.led_to(in_force)
+        self.links = [v.budgeted(v.window(max(self.window[0], v.begins())), carried) for v in self.chain]
+        self.totals = self.within(self.accepted.by(at))
+
+    def within(self, totals: Totals) -> Totals:
+        """What of the totals is of the window: the first has all that is dated before it."""
+        return totals if self.lower is None else minus(totals, self.accepted.by(self.lower, inclusive=False))
+
+    def led_to(self, versions: list[Version]) -> list[Version]:
+        """The versions that bend the window's course, after the one that it begins under."""
+        led = [versions[-1]]
+        for version in reversed(versions[:-1]):
+            if version.recurs != self.version.recurs:
+                break
+            if self.version.recurs and led[0].begins() <= self.window[0]:
+                break
+            led.insert(0, version)
+        return led
+
+    def carried(self, versions: list[Version]) -> Fraction:
+        """What the windows before have left, by all that is known [4]."""
+        left = ZERO
+        same = [versions[-1]]
+        for version in reversed(versions[:-1]):
+            if version.recurs != self.version.recurs:
+                break
+            same.append(version)
+        for start, end in pairwise([self.flight.start, *[e for e in self.version.edges if e > self.flight.start]]):
+            if not self.version.carries() or end > self.window[0]:
+                break
+            then = next((v for v in same if v.begins() < end), None)
+            if then is None:
+                left = ZERO
+                continue
+            budget = then.budgeted(then.window(end - Fraction(1, 10**9)), left)[0].budget
+            spent = total_spend(self.accepted.by(end, inclusive=False))
+            if start != self.flight.start:
+                spent -= total_spend(self.accepted.by(start, inclusive=False))
+            left = max(ZERO, budget - spent)
+        return left
 
     def events(self) -> Iterator[Told]:
         oracle, is_over = self.oracle, self.version.get("status", "active") in ("completed", "canceled")
         if oracle.ended:
             yield from self.end_everything(self.totals, self.at, "plan_ended", clear=True)
             oracle.lives, oracle.alerts, oracle.proposals, oracle.closed = {}, set(), {}, None
+            oracle.period, oracle.unresolved = None, False
         elif self.first or not (self.over or is_over):
             yield from self.running()
         elif is_over and (oracle.closed or self.complete):
             yield from self.completed()
         elif is_over:
             yield from self.running()
-        elif oracle.closed is None or oracle.closed[0] != self.campaign.end:
-            yield from self.closing(self.campaign.end, self.accepted.by(self.campaign.end, inclusive=False))
+        elif oracle.closed is None or oracle.closed[0] != self.flight.end:
+            yield from self.closing(self.flight.end, self.accepted.by(self.flight.end, inclusive=False))
         else:
             yield from self.closed()
 
@@ -490,17 +772,17 @@ class Taking:
         """The expected spend of a scope by an instant, under the version in force."""
         depth = len(self.chain) - 1 if depth is None else depth
         version = self.chain[depth]
-        now = version.scope(scope, scope_id)
+        now = scope_in(self.links[depth], scope, scope_id)
         if now is None:
             return ZERO
 
         def share(t: Fraction) -> Fraction:
-            return max(ZERO, min(Fraction(1), (t - now.start) / (now.end - now.start)))
+            return version.share(now, t)
 
         if depth == 0:
             return now.budget * share(at)
-        before = self.chain[depth - 1].scope(scope, scope_id)
-        if before is not None and (before.budget, before.start, before.end) == (now.budget, now.start, now.end):
+        before = scope_in(self.links[depth - 1], scope, scope_id)
+        if before is not None and self.chain[depth - 1].course(before) == version.course(now):
             return self.expected(scope, scope_id, at, depth - 1)
         if before is None and now.budget == 0:
             return ZERO
@@ -513,7 +795,7 @@ class Taking:
         if share(since) == 1:
             return now.budget
         if policy == "rebase":
-            anchor = figures_for(self.accepted.by(since), self.version, scope, scope_id)["spend"]
+            anchor = figures_for(self.within(self.accepted.by(since)), self.version, scope, scope_id)["spend"]
         else:
             anchor = self.expected(scope, scope_id, since, depth - 1)
         bent = anchor + (now.budget - anchor) * (share(at) - share(since)) / (1 - share(since))
@@ -537,14 +819,32 @@ class Taking:
     def closing(self, end: Fraction, totals: Totals) -> Iterator[Told]:
         oracle = self.oracle
         oracle.proposals, oracle.closed, oracle.told = {}, (end, 0), totals
+        totals = self.within(totals)
         yield self.snapshot(totals, end, revision=0, final=True, before_end=True)
         yield from self.end_everything(totals, end, "flight_ended", clear=False)
         yield from self.closing_signals()
 
+    def close_period(self) -> Iterator[Told]:
+        """The closing snapshot of a period, and all that is open resolves with it."""
+        oracle, end = self.oracle, self.ended
+        assert end is not None
+        oracle.period, oracle.unresolved, oracle.proposals = end, True, {}
+        totals = self.within(self.accepted.by(end, inclusive=False))
+        yield self.snapshot(totals, end, revision=0, final=True, before_end=True)
+        if self.complete:
+            yield from self.resolve_period()
+
+    def resolve_period(self) -> Iterator[Told]:
+        oracle, end = self.oracle, self.ended
+        assert end is not None
+        oracle.unresolved, oracle.proposals = False, {}
+        totals = self.within(self.accepted.by(end, inclusive=False))
+        yield from self.end_everything(totals, end, "period_ended", clear=True)
+
     def completed(self) -> Iterator[Told]:
         oracle = self.oracle
         if oracle.closed is None:
-            oracle.proposals, oracle.closed, oracle.told = {}, (self.at, 0), self.totals
+            oracle.proposals, oracle.closed, oracle.told = {}, (self.at, 0), self.accepted.by(self.at)
             yield self.snapshot(self.totals, self.at, revision=0, final=True)
             yield from self.end_everything(self.totals, self.at, "plan_ended", clear=False)
             yield from self.closing_signals()
@@ -557,8 +857,8 @@ class Taking:
         oracle = self.oracle
         assert oracle.closed
         end, revision = oracle.closed
-        if spends(self.totals) != spends(oracle.told):
-            oracle.closed, oracle.told = (end, revision + 1), self.totals
+        if spends(self.accepted.by(self.at)) != spends(oracle.told):
+            oracle.closed, oracle.told = (end, revision + 1), self.accepted.by(self.at)
             yield self.snapshot(self.totals, self.at, revision=revision + 1, final=True)
         yield from self.end_everything(self.totals, end, "flight_ended", clear=False)
         yield from self.signals(over_budget=False)
@@ -569,19 +869,20 @@ class Taking:
         spend = figures_for(totals, self.version, "campaign", campaign.scope_id)["spend"]
         expected = self.expected("campaign", campaign.scope_id, at)
         variance = spend / campaign.budget - expected / campaign.budget
-        left = campaign.end - max(at, campaign.start)
+        left = self.active(max(at, campaign.start), campaign.end)
         elapsed = max(ZERO, min(Fraction(1), (at - campaign.start) / (campaign.end - campaign.start)))
         everything = self.accepted.by(Fraction(10**12))
-        future = sum((figures["spend"] for figures in everything.values()), ZERO) - spend
+        future = total_spend(everything) - total_spend(self.accepted.by(at, inclusive=not before_end))
         counted = [
             update["event_time"]
             for update in self.accepted.updates
             if update["kind"] != "correction"
             and (update["event_time"] < at if before_end else update["event_time"] <= at)
+            and (self.lower is None or update["event_time"] >= self.lower)
         ]
         figures = {
             "timestamp": text_of(self.at),
-            "total_budget": money(campaign.budget, currency),
+            "total_budget": amount(campaign.budget, currency),
             "total_spend": money(spend, currency),
             "expected_spend": derived(expected, currency),
             "pacing_pct": pct(spend / expected) if expected else None,
@@ -590,7 +891,7 @@ class Taking:
             "elapsed_pct": pct(elapsed),
             "variance_pp": pct(variance),
             "band": band(abs(variance) * 100),
-            "remaining_budget": money(campaign.budget - spend, currency),
+            "remaining_budget": amount(campaign.budget - spend, currency),
             "required_daily_spend": derived(max(ZERO, campaign.budget - spend) / (left / DAY), currency)
             if left > 0
             else None,
@@ -601,6 +902,7 @@ class Taking:
             "data_through": text_of(max(counted)) if counted else None,
             "late_spend": money(self.late(), currency),
             "plan_version": self.version.number,
+            "budget_change_policy": self.version.get("budget_change_policy", "forward"),
             "revision": revision,
             "final": final,
             "complete": self.complete,
@@ -608,11 +910,18 @@ class Taking:
             "period_start": text_of(campaign.start),
             "period_end": text_of(campaign.end),
             "worst_child": self.worst_child(totals, at),
-            "channel_snapshots": [self.child(s, totals, at) for s in self.version.scopes if s.scope == "channel"],
-            "deal_snapshots": [self.child(s, totals, at) for s in self.version.scopes if s.scope == "deal"],
+            "channel_snapshots": [self.child(s, totals, at) for s in self.scopes if s.scope == "channel"],
+            "deal_snapshots": [self.child(s, totals, at) for s in self.scopes if s.scope == "deal"],
             "proposals": len(self.oracle.proposals),
         }
         return "snapshot_taken", figures
+
+    def active(self, start: Fraction, end: Fraction) -> Fraction:
+        """The seconds of [start, end) that are not blacked out; negative after the end."""
+        dark = self.version.density.dark
+        edges = sorted({start, end, *(at for pair in dark for at in pair if start < at < end)})
+        lit = [right - left for left, right in pairwise(edges) if not any(b <= left < e for b, e in dark)]
+        return sum(lit, ZERO) if end >= start else ZERO
 
     def late(self) -> Fraction:
         """What has become known since the last tick of what is dated by then."""
@@ -636,7 +945,7 @@ class Taking:
         shown = figures["impressions"]
         return {
             **name,
-            "allocated_budget": money(scope.budget, currency),
+            "allocated_budget": amount(scope.budget, currency),
             "spend": money(figures["spend"], currency),
             "expected_spend": derived(self.expected(scope.scope, scope.scope_id, at), currency),
             "pacing_pct": None if deviation is None else pct(deviation + 1),
@@ -650,7 +959,7 @@ class Taking:
         """The largest |deviation|, then the first name [12]."""
         children = [
             (-abs(deviation), scope.scope_id, place, scope, deviation)
-            for place, scope in enumerate(self.version.scopes)
+            for place, scope in enumerate(self.scopes)
             if scope.scope != "campaign" and (deviation := self.deviation(scope, totals, at)) is not None
         ]
         if not children:
@@ -663,7 +972,7 @@ class Taking:
         if not self.complete:
             return
         lives, lag = self.oracle.lives, self.version.threshold("feed_lag_minutes") * 60
-        scopes = self.version.scopes
+        scopes = self.scopes
         for scope in scopes:
             key = scope.scope, scope.scope_id
             if self.at >= scope.end:
@@ -748,7 +1057,7 @@ class Taking:
         if not (self.complete or clear):
             return
         lives = self.oracle.lives
-        planned = [(scope.scope, scope.scope_id) for scope in self.version.scopes]
+        planned = [(scope.scope, scope.scope_id) for scope in self.scopes]
         for key in (*planned, *sorted(lives.keys() - set(planned))):
             if key in lives:
                 yield from self.resolve(key, lives[key], totals, at, reason)
@@ -794,7 +1103,7 @@ class Taking:
         room = self.campaign.budget * exact(get(settings, "max_pct", 30)) / 100
         give: dict[str, Fraction] = {}
         need: dict[str, Fraction] = {}
-        for scope in version.scopes:
+        for scope in self.scopes:
             deviation = self.deviation(scope, self.totals, self.at)
             if scope.scope != "channel" or deviation is None:
                 continue
@@ -840,13 +1149,13 @@ class Taking:
 
     def over_budget(self) -> dict[tuple[str, str, str], Json]:
         found = {}
-        for scope in self.version.scopes:
+        for scope in self.scopes:
             spend = figures_for(self.totals, self.version, scope.scope, scope.scope_id)["spend"]
             if spend > scope.budget and self.version.wants("over_budget"):
                 found["over_budget", scope.scope, scope.scope_id] = {
                     "spend": money(spend, self.version.currency),
-                    "budget": money(scope.budget, self.version.currency),
-                    "over_by": money(spend - scope.budget, self.version.currency),
+                    "budget": amount(scope.budget, self.version.currency),
+                    "over_by": amount(spend - scope.budget, self.version.currency),
                 }
         return found
 
@@ -927,6 +1236,14 @@ def alert(key: tuple[str, str, str], evidence: Json) -> Json:
     kind, scope, scope_id = key
     level = "critical" if kind in ("over_budget", "currency_mismatch") else "warning"
     return {"kind": kind, "scope": scope, "scope_id": scope_id, "alert_level": level, "evidence": evidence}
+
+
+def scope_in(scopes: list[Scope], scope: str, scope_id: str) -> Scope | None:
+    return next((s for s in scopes if (s.scope, s.scope_id) == (scope, scope_id)), None)
+
+
+def total_spend(totals: Totals) -> Fraction:
+    return sum((figures["spend"] for figures in totals.values()), ZERO)
 
 
 def spends(totals: Totals) -> dict[Any, Fraction]:

@@ -64,6 +64,7 @@ class Campaign:
     """What one partition's ledger knows of a campaign."""
 
     __slots__ = (
+        "asked",
         "bin",
         "campaign_id",
         "cases",
@@ -123,6 +124,8 @@ class Campaign:
         self.recent: Day = {}
         self.days: dict[int, bytes] = {}
         self.prefixes: dict[int, Prefix] = {}
+        self.asked: set[int] = set()
+        """Which of them the open tick has asked for."""
         self.state = PacingState()
         # -- what later updates are compared with
         self.series: dict[Identity, Series] = {}
@@ -155,6 +158,8 @@ class Campaign:
 
     def forget_versions(self, tick: int) -> None:
         """Drop plans that no tick after *tick* asks for."""
+        if self.state.is_period_open:
+            return
         history = None if self.history is None else self.history.forget(tick)
         if history is not None and history is not self.history:
             self.succeed(history)
@@ -288,6 +293,9 @@ class Campaign:
             self.waiting = None
         self.bin = self.pending
         self.cell = NOWHERE
+        # Of a recurring budget's windows each tick asks for a few: what was not asked for now is made again if it is.
+        self.prefixes = {cut: prefix for cut, prefix in self.prefixes.items() if cut in self.asked}
+        self.asked.clear()
         if len(self.recent) > RECENT:
             self._store(sorted(self.recent)[:-KEPT])
 
@@ -320,25 +328,37 @@ class Campaign:
         self.mark(COUNTED, number)
 
     def prefix(self, cut: int) -> Prefix:
-        """What is counted and dated before *cut*, one of the plan's cuts."""
+        """What is counted and dated before *cut*, one of the plan's cuts or a quarter of an hour."""
+        self.asked.add(cut)
         prefix = self.prefixes.get(cut)
         if prefix is None:
-            prefix = self.prefixes[cut] = Prefix()
-            for cell in self.counted():
-                if cell.lo < cut:
-                    prefix.latest = max(prefix.latest, cell.latest)
-                    for held in cell.held.values():
-                        _add(prefix.totals, self.names[held[ATTRIBUTION]], held)
+            prefix = self.prefixes[cut] = self._new_prefix(cut)
+        return prefix
+
+    def _new_prefix(self, cut: int) -> Prefix:
+        """One that was not asked for lately, from the nearest before it: the days before that are not read again."""
+        prefix, since = Prefix(), NEVER
+        earlier = [known for known in self.prefixes if known < cut]
+        if earlier:
+            since = max(earlier)
+            prefix.latest = self.prefixes[since].latest
+            _add_all(prefix.totals, self.prefixes[since].totals)
+        for cell in self.counted(since // DAY, cut // DAY):
+            if since <= cell.lo < cut:
+                prefix.latest = max(prefix.latest, cell.latest)
+                for held in cell.held.values():
+                    _add(prefix.totals, self.names[held[ATTRIBUTION]], held)
         return prefix
 
     def _latest_before(self, cut: int) -> int | None:
         latest = self.prefix(cut).latest
         return None if latest == NEVER else latest
 
-    def counted(self) -> Iterator[Cell]:
-        """Every counted cell; one start may come twice, in its day and among the recent."""
+    def counted(self, first: int, last: int) -> Iterator[Cell]:
+        """Every counted cell of those days, and the recent; one start may come twice, in its day and among them."""
         for number in self.days:
-            yield from self.counted_day(number).values()
+            if first <= number <= last:
+                yield from self.counted_day(number).values()
         yield from self.recent.values()
 
 

@@ -24,7 +24,7 @@ from worker.ledger.kinds import CAMPAIGN, PENDING
 from worker.ledger.sheet import UPDATES
 from worker.ledger.splitting import cut_for_ever
 from worker.ledger.uncounted import OpenCell
-from worker.pacing import Plan, PlanHistory, plan_cuts
+from worker.pacing import Plan, PlanHistory, plan_cuts, windows_until
 
 MS: Final = 1_000_000
 """Nanoseconds in a millisecond."""
@@ -76,7 +76,7 @@ def _why_not(book: Book, campaign: Campaign, plan: Plan) -> Why | None:
         detail = f"the campaign is in {campaign.currency} since its first plan, this version in {plan.currency}"
         return Why(reasons.INVALID_PLAN, "currency", detail)
     if campaign.history is not None and len(campaign.history.versions) >= book.limits.versions:
-        detail = f"{book.limits.versions} versions wait for their time already"
+        detail = f"{book.limits.versions} versions are kept or wait for their time: end the plan and send it anew"
         return Why(reasons.INVALID_PLAN, "effective_at", detail)
     if campaign.history is not None and campaign.history.changes >= book.limits.versions:
         detail = f"its budget or flight was changed {book.limits.versions} times: end the plan and send it anew"
@@ -112,6 +112,8 @@ def _field_of(plan: Plan, cut: int) -> str:
         return "flight_start"
     if cut == plan.flight.end:
         return "flight_end"
+    if any(cut == window.end for window in windows_until(plan, plan.flight.start, plan.flight.end)):
+        return "period"
     deals = (flight for deal in plan.deals if (flight := deal.flight) is not None)
     return "deals" if any(cut in (flight.start, flight.end) for flight in deals) else "effective_at"
 

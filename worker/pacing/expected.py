@@ -4,11 +4,11 @@ What a scope is expected to have spent by an instant, after every change of its 
 The law of this file: **exact**. A figure is a pair of integers (numerator, denominator > 0); nothing is rounded here.
 
 A scope is the campaign, one of its channels or one of its deals. A channel follows the campaign's flight, a deal its
-own where it has one. Each version of the plan that changes a scope's budget or flight bends its course by the
-version's policy (contract, rule 1; field definition 6). Three readings that the contract leaves open:
+own where it has one. Each version of the plan that changes a scope's budget, flight, curve or weights bends its course
+by the version's policy (contract, rule 1; field definition 6). Three readings that the contract leaves open:
 
-- a version that changes neither budget nor flight of a scope does not bend that scope, so that new thresholds never
-  re-anchor a `rebase`;
+- a version that changes none of these for a scope does not bend that scope, so that new thresholds never re-anchor a
+  `rebase`;
 - a scope that a later version adds had a budget of 0 before: under `forward` nothing is expected of it by the moment
   it is added, all of it by the end. One that a version leaves out has no course; added again, it begins again;
 - the course before a change (asked for when the feed lags) is the old one, but under `reflow` the new: "B2 C(t)".
@@ -16,14 +16,13 @@ version's policy (contract, rule 1; field definition 6). Three readings that the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import gcd
 from typing import NamedTuple
 
+from worker.pacing.curves import Shape, Track
+from worker.pacing.density import Ratio
 from worker.pacing.plan import Flight, Policy
-
-Ratio = tuple[int, int]
-"""A rational number as (numerator, denominator), the denominator positive."""
 
 SpentBy = Callable[[int], int]
 """The nanos a scope has spent with event_time <= the instant."""
@@ -31,28 +30,19 @@ SpentBy = Callable[[int], int]
 _FROM_NOTHING: Ratio = (0, 1)
 
 
-def elapsed(flight: Flight, as_of: int) -> int:
+def planned(budget: int, flight: Flight, track: Track | None, as_of: int) -> Ratio:
     """
-    The nanoseconds of the flight that have passed: none before it, its whole length after it.
-
-    >>> elapsed(Flight(100, 200), 130), elapsed(Flight(100, 200), 5), elapsed(Flight(100, 200), 200)
-    (30, 0, 100)
-    """
-    if as_of <= flight.start:
-        return 0
-    return min(as_of, flight.end) - flight.start
-
-
-def planned(budget: int, flight: Flight, as_of: int) -> Ratio:
-    """
-    The expected spend of a linear plan that was never changed, in nanos: B C(t), C(t) the elapsed share of the flight.
+    The expected spend of a plan that was never changed, in nanos: B C(t), without a *track* of a linear, even plan.
 
     Zero before the flight and the whole budget after it, so that a finished campaign is judged by what it was given.
     Source: field definitions 1 and 2.
 
-    >>> planned(1000, Flight(0, 90), 45)
+    >>> planned(1000, Flight(0, 90), None, 45)
     (45000, 90)
     """
+    if track is not None:
+        num, den = track.share(as_of)
+        return budget * num, den
     # elapsed(), written out: every scope of every tick passes here.
     start, end = flight.start, flight.end
     return budget * (0 if as_of <= start else min(as_of, end) - start), end - start
@@ -60,7 +50,7 @@ def planned(budget: int, flight: Flight, as_of: int) -> Ratio:
 
 class Bend(NamedTuple):
     """
-    One change of a scope's budget or flight, from when it counts, and the policy that bends the course there.
+    One change of a scope's budget, flight or shape, from when it counts, and the policy that bends the course there.
 
     The first of a course is a `reflow`: B C(t) over the whole flight, whatever *since* says.
     """
@@ -69,6 +59,32 @@ class Bend(NamedTuple):
     flight: Flight
     since: int
     policy: Policy
+    shape: Shape | None = None
+
+    def is_to(self, budget: int, flight: Flight, shape: Shape | None) -> bool:
+        """Whether it is what a scope comes to, so that nothing has changed."""
+        return (self.budget, self.flight, self.shape) == (budget, flight, shape)
+
+
+class Piece(NamedTuple):
+    """The course from one bend to the next: *gone* is C(tc), *anchor* what is expected there (None: spend decides)."""
+
+    bend: Bend
+    track: Track
+    gone: Ratio
+    anchor: Ratio | None
+
+    def reached(self, anchor: Ratio, as_of: int) -> Ratio:
+        """A + (B - A) (C(t) - C(tc)) / (1 - C(tc)), clamped to [0, B]; B where C(tc) = 1."""
+        budget, (gone, of) = self.bend.budget, self.gone
+        if gone == of:
+            return budget, 1
+        start, scale = anchor
+        num, den = self.track.share(as_of)
+        # Of an even, linear flight both shares are of its length, which then cancels.
+        done, left = (num - gone, den - gone) if den == of else (num * of - gone * den, (of - gone) * den)
+        expected = start * left + (budget * scale - start) * done
+        return max(0, min(expected, budget * scale * left)), scale * left
 
 
 class Course:
@@ -79,21 +95,24 @@ class Course:
         forward                 E1(tc) + (B2 - E1(tc)) (C(t) - C(tc)) / (1 - C(tc))
         rebase                  the same from S(tc), what was spent by then
 
-    Clamped to [0, B2]; B2 where C(tc) = 1. All four are one formula: from an anchor at *gone* of the flight, what is
-    left of the budget over what is left of the flight; a reflow is anchored at 0 before the flight.
+    Clamped to [0, B2]; B2 where C(tc) = 1. All four are one formula: from an anchor at C(tc), what is left of the
+    budget over what is left of the curve; a reflow is anchored at 0 before the flight.
     """
 
-    __slots__ = ("_anchors", "bends")
+    __slots__ = ("_pieces", "bends")
 
-    def __init__(self, bends: tuple[Bend, ...]) -> None:
+    def __init__(self, bends: tuple[Bend, ...], known: Sequence[Piece] = ()) -> None:
         self.bends = bends
-        self._anchors: list[Ratio | None] = []
-        for piece in range(len(bends)):
-            self._anchors.append(self._fixed_anchor(piece))
+        # *known* are the first of them, worked out already.
+        self._pieces = list(known)
+        for bend in bends[len(known) :]:
+            track = Track(bend.flight, bend.shape)
+            gone = track.share(bend.flight.start if bend.policy == "reflow" else bend.since)
+            self._pieces.append(Piece(bend, track, gone, self._fixed_anchor(bend)))
 
     def bent(self, bend: Bend) -> Course:
         """The course with one more bend; what was before a reflow is forgotten."""
-        return Course((bend,) if bend.policy == "reflow" else (*self.bends, bend))
+        return Course((bend,)) if bend.policy == "reflow" else Course((*self.bends, bend), self._pieces)
 
     def by(self, as_of: int, spent_by: SpentBy) -> Ratio:
         """
@@ -103,46 +122,33 @@ class Course:
         >>> course.by(75, lambda instant: 0)  # 500 by the change, then half of the other 1500
         (6250000, 5000)
         """
-        piece = len(self.bends) - 1
-        while piece and as_of < self.bends[piece].since:
-            piece -= 1
-        anchor = self._anchors[piece] or self._anchor(piece, spent_by)
-        return _from_anchor(anchor, self.bends[piece], as_of)
+        at = len(self._pieces) - 1
+        while at and as_of < self.bends[at].since:
+            at -= 1
+        piece = self._pieces[at]
+        return piece.reached(piece.anchor or self._anchor(at, spent_by), as_of)
 
-    def _anchor(self, piece: int, spent_by: SpentBy) -> Ratio:
-        """What had to be spent by the start of the piece: known, or asked for and carried forward."""
-        known = piece
-        while self._anchors[known] is None and self.bends[known].policy != "rebase":
+    def _anchor(self, at: int, spent_by: SpentBy) -> Ratio:
+        """What had to be spent by the start of a piece: known, or asked for and carried forward."""
+        known = at
+        while self._pieces[known].anchor is None and self.bends[known].policy != "rebase":
             known -= 1
-        anchor = self._anchors[known] or (spent_by(self.bends[known].since), 1)
-        for earlier in range(known, piece):
-            anchor = _from_anchor(anchor, self.bends[earlier], self.bends[earlier + 1].since)
+        anchor = self._pieces[known].anchor or (spent_by(self.bends[known].since), 1)
+        for earlier in range(known, at):
+            anchor = self._pieces[earlier].reached(anchor, self.bends[earlier + 1].since)
         return anchor
 
-    def _fixed_anchor(self, piece: int) -> Ratio | None:
-        """The anchor that no late spend can move; None where the piece starts, or comes down, from a rebase."""
-        bend = self.bends[piece]
+    def _fixed_anchor(self, bend: Bend) -> Ratio | None:
+        """The anchor of a bend that no late spend can move; None where it is, or comes down from, a rebase."""
         if bend.policy == "reflow":
             return _FROM_NOTHING
-        before = self._anchors[piece - 1]
-        if bend.policy == "rebase" or before is None:
+        before = self._pieces[-1]
+        if bend.policy == "rebase" or before.anchor is None:
             return None
-        return _reduced(*_from_anchor(before, self.bends[piece - 1], bend.since))
+        return _reduced(*before.reached(before.anchor, bend.since))
 
 
 def _reduced(num: int, den: int) -> Ratio:
     """The same in lowest terms, since every further bend multiplies the denominator."""
     common = gcd(num, den)
     return num // common, den // common
-
-
-def _from_anchor(anchor: Ratio, bend: Bend, as_of: int) -> Ratio:
-    """A + (B - A) (C(t) - C(tc)) / (1 - C(tc)), clamped to [0, B]; B where C(tc) = 1."""
-    flight, budget = bend.flight, bend.budget
-    gone = 0 if bend.policy == "reflow" else elapsed(flight, bend.since)
-    left = flight.end - flight.start - gone
-    if left == 0:
-        return budget, 1
-    start, scale = anchor
-    num = start * left + (budget * scale - start) * (elapsed(flight, as_of) - gone)
-    return max(0, min(num, budget * scale * left)), scale * left

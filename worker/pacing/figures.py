@@ -74,10 +74,10 @@ class Counted:
     """The latest event_time in *totals*; None while nothing is counted."""
 
     before: Callable[[int], Totals]
-    """Everything with event_time < the instant, for any instant of `plan_cuts`."""
+    """Everything with event_time < the instant, for any instant of `plan_cuts` and any quarter of an hour."""
 
     data_through_before: Callable[[int], int | None]
-    """The latest event_time < the instant, for any instant of `plan_cuts`: a closing snapshot's data_through."""
+    """The latest event_time < the instant, for the same: a closing snapshot's data_through."""
 
     new: list[tuple[int, Totals]]
     """

@@ -7,13 +7,15 @@ budget, deals fit their channels, thresholds are in order. Nothing here asks aga
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 Policy = Literal["forward", "reflow", "rebase"]
 Status = Literal["active", "paused", "completed", "canceled"]
 Automation = Literal["insight_only", "recommendations"]
+Period = Literal["weekly", "monthly", "quarterly"]
+CurveKind = Literal["linear", "loaded", "finish_early", "custom"]
 
 
 class Flight(msgspec.Struct, frozen=True, gc=False):
@@ -23,12 +25,73 @@ class Flight(msgspec.Struct, frozen=True, gc=False):
     end: int
 
 
+class Segment(msgspec.Struct, frozen=True, gc=False):
+    """A piece of a custom curve, from *start* (nanoseconds) to the next one's: its *share* of the sum of all shares."""
+
+    start: int
+    share: int
+
+
+class Curve(msgspec.Struct, frozen=True):
+    """
+    How the planned share C grows with u, the elapsed share of the density.
+
+        linear        u
+        loaded        u + f u (1 - u), f being *factor* in nanos: front-loaded above 0, back-loaded below
+        finish_early  min(u / p, 1), p being *factor* in nanos of a percent
+        custom        linear within each segment; the first starts with the flight
+
+    Source: contract, CampaignPlan; field definitions 2 and 3.
+    """
+
+    kind: CurveKind = "linear"
+    factor: int = 0
+    segments: tuple[Segment, ...] = ()
+
+
+LINEAR: Final = Curve()
+
+
+class Calendar(msgspec.Struct, frozen=True, omit_defaults=True):
+    """
+    What makes a density over time: weights by weekday (Monday first) and local hour, and blackouts.
+
+    Weights are in lowest terms; without any, *timezone* means nothing and is UTC. Blackouts are in order and apart.
+    Source: contract, rule 2.
+    """
+
+    timezone: str = "UTC"
+    weekday_weights: tuple[int, ...] = ()
+    hour_weights: tuple[int, ...] = ()
+    blackouts: tuple[Flight, ...] = ()
+
+
+EVEN: Final = Calendar()
+"""Every instant as much as any other."""
+
+
+class Recurrence(msgspec.Struct, frozen=True, gc=False):
+    """
+    A budget for each calendar period: whether what is left of one is carried to the next (*carries*), and whether the
+    first and the last, cut by the flight, have only a part of it (*is_prorated*). Source: contract, rule 4.
+    """
+
+    period: Period
+    carries: bool
+    is_prorated: bool
+
+
 class Channel(msgspec.Struct, frozen=True, gc=False):
-    """A channel's share of the budget; *min_budget* is what a reallocation leaves it at least. Nanos."""
+    """
+    A channel's share of the budget; *min_budget* is what a reallocation leaves it at least. Nanos.
+
+    Without a *curve* it follows the campaign's.
+    """
 
     channel: str
     allocated_budget: int
     min_budget: int = 0
+    curve: Curve | None = None
 
 
 class Deal(msgspec.Struct, frozen=True, gc=False):
@@ -69,8 +132,12 @@ class Reallocation(msgspec.Struct, frozen=True, gc=False):
     max_pct: int
 
 
-class Plan(msgspec.Struct, frozen=True):
-    """One accepted version of a campaign's plan."""
+class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
+    """
+    One accepted version of a campaign's plan.
+
+    The ledger keeps it under the names of its fields: they are only ever added, at the end, with a default.
+    """
 
     campaign_id: str
     account_id: str
@@ -91,3 +158,7 @@ class Plan(msgspec.Struct, frozen=True):
     """Kinds of signal that the plan switches off."""
     effective_at: int | None
     """From when this version is to count (nanoseconds); None: it does not say."""
+    curve: Curve = LINEAR
+    calendar: Calendar = EVEN
+    recurrence: Recurrence | None = None
+    """None: the budget is for the whole flight."""

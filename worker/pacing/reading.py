@@ -3,6 +3,7 @@ How a well-formed plan becomes one that holds, or every fault of meaning is name
 
 Form is `schemas.wire`'s business: types, ranges, currency and zone names. Here dates become instants of the plan's
 zone, amounts that do not add up are refused, and so is what is not built yet: a plan is never paced by a guess.
+Curves and what makes a density are `shaping`'s.
 
 What the contract leaves open: deals that name a channel while the plan lists none are accepted (the channel is then
 only what their spend is reported under); a deal may name one end of its own flight, the other is the campaign's; a
@@ -20,7 +21,8 @@ from schemas import wire
 from schemas.fields import NANOS, end_of, format_money, minor_digits, start_of
 from schemas.wire import Fault
 from worker.pacing.amounts import DAY
-from worker.pacing.plan import Automation, Channel, Deal, Flight, Plan, Reallocation, Thresholds
+from worker.pacing.plan import LINEAR, Automation, Channel, Deal, Flight, Plan, Reallocation, Recurrence, Thresholds
+from worker.pacing.shaping import calendar_of, curve_of, shape_mistakes
 
 NOT_BUILT: Final = "not supported yet: "
 """How the message of a fault begins that is no mistake of the plan's."""
@@ -32,7 +34,7 @@ _AUTOMATION: Final[dict[str, Automation]] = {"insight_only": "insight_only", "re
 def read_plan(message: wire.CampaignPlan) -> Plan | tuple[Fault, ...]:
     """The plan in a well-formed message, or every fault of its meaning."""
     plan = _plan(message)
-    return (*_mistakes(plan), *_not_built(message)) or plan
+    return (*_mistakes(plan), *shape_mistakes(message, plan), *_not_built(message)) or plan
 
 
 # -- the plan --------------------------------------------------------------------------------------------------------
@@ -51,7 +53,7 @@ def _plan(message: wire.CampaignPlan) -> Plan:
         timezone=str(message.timezone),
         total_budget=int(message.total_budget),
         flight=flight,
-        channels=tuple(map(_channel, message.channels)),
+        channels=tuple(_channel(channel, zone) for channel in message.channels),
         deals=tuple(_deal(deal, flight, zone) for deal in message.deals),
         thresholds=_thresholds(message.thresholds),
         reallocation=Reallocation(int(message.reallocation.min_amount), int(message.reallocation.max_pct)),
@@ -60,11 +62,15 @@ def _plan(message: wire.CampaignPlan) -> Plan:
         status=message.status,
         silenced=tuple(sorted(kind for kind, wanted in message.signals.items() if not wanted)),
         effective_at=None if message.effective_at is None else int(message.effective_at),
+        curve=curve_of(message.curve, zone) or LINEAR,
+        calendar=calendar_of(message, zone),
+        recurrence=_recurrence(message),
     )
 
 
-def _channel(channel: wire.Channel) -> Channel:
-    return Channel(str(channel.channel), int(channel.allocated_budget), int(channel.min_budget or 0))
+def _channel(channel: wire.Channel, zone: ZoneInfo) -> Channel:
+    curve = curve_of(channel.curve, zone)
+    return Channel(str(channel.channel), int(channel.allocated_budget), int(channel.min_budget or 0), curve)
 
 
 def _deal(deal: wire.Deal, campaign: Flight, zone: ZoneInfo) -> Deal:
@@ -79,6 +85,14 @@ def _deal(deal: wire.Deal, campaign: Flight, zone: ZoneInfo) -> Deal:
     return Deal(
         str(deal.deal_id), None if deal.channel is None else str(deal.channel), int(deal.allocated_budget), flight
     )
+
+
+def _recurrence(message: wire.CampaignPlan) -> Recurrence | None:
+    """How the budget recurs; of a flight there is nothing to carry and no part."""
+    if message.period == "flight":
+        return None
+    carries, is_prorated = message.rollover == "carry_underspend", message.partial_period == "prorated"
+    return Recurrence(message.period, carries, is_prorated)
 
 
 def _thresholds(thresholds: wire.Thresholds) -> Thresholds:
@@ -173,28 +187,12 @@ def _not_built(message: wire.CampaignPlan) -> Iterator[Fault]:
 
 
 def _wants(message: wire.CampaignPlan) -> Iterator[tuple[str, str]]:
-    yield from _other_than("period", message.period, "flight")
-    yield from _other_than("rollover", message.rollover, "none")
-    yield from _curve("curve", message.curve)
-    for field in ("weekday_weights", "hour_weights"):
-        if getattr(message, field) is not None:
-            yield field, field.replace("_", " ")
-    if message.blackouts:
-        yield "blackouts", "blackouts"
-    for place, channel in enumerate(message.channels):
-        yield from _curve(_item("channels", place, "curve"), channel.curve)
     yield from _other_than("reallocation.mode", message.reallocation.mode, "to_date")
     yield from _other_than("reallocation.receive", message.reallocation.receive, "overpacing")
     if message.automation not in _AUTOMATION:
         yield "automation", message.automation
-    yield from _other_than("partial_period", message.partial_period, "full")
 
 
 def _other_than(field: str, value: str, built: str) -> Iterator[tuple[str, str]]:
     if value != built:
         yield field, value
-
-
-def _curve(field: str, curve: wire.Curve | None) -> Iterator[tuple[str, str]]:
-    if curve is not None and not isinstance(curve, wire.LinearCurve):
-        yield field, f"the curve {curve.__struct_config__.tag}"

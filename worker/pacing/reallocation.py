@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from schemas.fields import NANOS
 from worker.pacing.amounts import currency_of
+from worker.pacing.density import Ratio
 from worker.pacing.deviation import beyond
 from worker.pacing.plan import Channel, Plan
 from worker.pacing.standing import Standing
@@ -45,8 +46,8 @@ class _Gap:
         self.left -= nanos * self.den
 
 
-def propose(plan: Plan, channels: Sequence[Standing]) -> list[Move]:
-    """The moves that rule 18 proposes between the plan's *channels*, given in its order."""
+def propose(plan: Plan, channels: Sequence[Standing], budget: Ratio) -> list[Move]:
+    """The moves that rule 18 proposes between the plan's *channels*, given in its order, under its *budget* now."""
     least = plan.thresholds.underpacing_warning_pct
     sources = [
         _giving(channel, standing)
@@ -61,19 +62,24 @@ def propose(plan: Plan, channels: Sequence[Standing]) -> list[Move]:
         for standing in channels
         if beyond(standing.gap, standing.expected[0], least)
     ]
-    return list(_moves(plan, sources, targets))
+    return list(_moves(plan, sources, targets, budget))
 
 
 def _giving(channel: Channel, standing: Standing) -> _Gap:
     """What a source can give: its gap, less what it must keep; it may be nothing, or less."""
-    den = standing.expected[1]
-    free = channel.allocated_budget - max(standing.figures[0], channel.min_budget)
-    return _Gap(standing, min(-standing.gap, free * den), den)
+    num, den = standing.budget, standing.scale
+    # What it keeps at least is the same part of its budget as in the plan.
+    least, of = (channel.min_budget * num, channel.allocated_budget * den) if channel.min_budget else (0, 1)
+    spent = standing.figures[0]
+    keeps, by = (spent, 1) if spent * of >= least else (least, of)
+    free, common = num * by - keeps * den, den * by
+    of = standing.expected[1]
+    return _Gap(standing, min(-standing.gap * common, free * of), of * common)
 
 
-def _moves(plan: Plan, sources: list[_Gap], targets: list[_Gap]) -> Iterator[Move]:
+def _moves(plan: Plan, sources: list[_Gap], targets: list[_Gap], budget: Ratio) -> Iterator[Move]:
     """Each source in turn gives to the targets in turn, largest first, until the cap is reached."""
-    cap, minor_unit = _cap(plan), currency_of(plan.minor_digits).minor_unit
+    cap, minor_unit = _cap(plan, budget), currency_of(plan.minor_digits).minor_unit
     for source in _largest_first(sources):
         for target in _largest_first(targets):
             amount = min(source.left // source.den, target.left // target.den, cap) // minor_unit * minor_unit
@@ -85,9 +91,10 @@ def _moves(plan: Plan, sources: list[_Gap], targets: list[_Gap]) -> Iterator[Mov
             yield Move(source.standing, target.standing, amount)
 
 
-def _cap(plan: Plan) -> int:
+def _cap(plan: Plan, budget: Ratio) -> int:
     """Whole nanos of max_pct of the budget."""
-    return plan.total_budget * plan.reallocation.max_pct // (100 * NANOS)
+    num, den = budget
+    return num * plan.reallocation.max_pct // (100 * NANOS * den)
 
 
 def _largest_first(gaps: list[_Gap]) -> list[_Gap]:

@@ -55,14 +55,16 @@ def over_budget(plan: Plan, standings: Sequence[Standing]) -> Iterator[Signal]:
     """Every scope that has spent strictly more than its budget."""
     for standing in standings:
         spend = standing.figures[0]
-        if spend > standing.budget:
+        if spend * standing.scale > standing.budget:
             yield _over_budget(plan, standing, spend)
 
 
 def _over_budget(plan: Plan, standing: Standing, spend: int) -> Signal:
-    print_ = currency_of(plan.minor_digits).carried
-    over = print_(spend - standing.budget)
-    evidence = {"spend": print_(spend), "budget": print_(standing.budget), "over_by": over}
+    currency, scale = currency_of(plan.minor_digits), standing.scale
+    excess = spend * scale - standing.budget
+    over = currency.carried(excess) if scale == 1 else currency.derived(excess, scale)
+    budget = currency.carried(standing.budget) if scale == 1 else currency.derived(standing.budget, scale)
+    evidence = {"spend": currency.carried(spend), "budget": budget, "over_by": over}
     name = scope_name(standing.scope, standing.scope_id)
     message = f"{name} has spent {evidence['spend']} {plan.currency}, {over} more than its budget {evidence['budget']}."
     return Signal(OVER_BUDGET, standing.scope, standing.scope_id, message, evidence)

@@ -19,7 +19,8 @@ from typing import Any, Final
 import msgspec
 
 from worker.pacing.amounts import DAY, Currency, Number, currency_of, percent, percent_and_deviation, share, time_text
-from worker.pacing.expected import elapsed
+from worker.pacing.curves import elapsed
+from worker.pacing.density import dark_time
 from worker.pacing.figures import BIDS, IMPRESSIONS, REQUESTS, WINS
 from worker.pacing.plan import Deal, Flight, Plan
 from worker.pacing.standing import Standing
@@ -53,22 +54,23 @@ def snapshot_fields(plan: Plan, standings: Sequence[Standing], taken: Taken) -> 
     """
     currency = currency_of(plan.minor_digits)
     campaign, deals_from = standings[0], 1 + len(plan.channels)
-    budget, spend, flight = campaign.budget, campaign.figures[0], campaign.flight
+    budget, scale, spend, flight = campaign.budget, campaign.scale, campaign.figures[0], campaign.flight
     num, den = campaign.expected
     gap = campaign.gap
     pacing, deviation = pacing_of(campaign)
+    remaining, left = budget - spend * scale, _active_left(plan, flight, taken.as_of)
     return {
-        "total_budget": currency.budget(budget),
+        "total_budget": currency.budget(budget) if scale == 1 else currency.derived(budget, scale),
         "total_spend": currency.carried(spend),
         "expected_spend": currency.derived(num, den),
         "pacing_pct": pacing,
         "deviation_pct": deviation,
-        "budget_used_pct": percent(spend, budget),
+        "budget_used_pct": percent(spend * scale, budget),
         "elapsed_pct": percent(elapsed(flight, taken.as_of), flight.end - flight.start),
-        "variance_pp": percent(gap, budget * den),
-        "band": band(gap, budget * den),
-        "remaining_budget": currency.carried(budget - spend),
-        "required_daily_spend": _required_daily_spend(budget - spend, flight, taken.as_of, currency),
+        "variance_pp": percent(gap * scale, budget * den),
+        "band": band(gap * scale, budget * den),
+        "remaining_budget": currency.carried(remaining) if scale == 1 else currency.derived(remaining, scale),
+        "required_daily_spend": _required_daily_spend(remaining, left * scale, currency),
         "projected_spend": None,
         "projection_method": None,
         "projected_exhaustion_at": None,
@@ -89,6 +91,7 @@ def snapshot_fields(plan: Plan, standings: Sequence[Standing], taken: Taken) -> 
         ],
         "recommendations": taken.recommendations,
         "ledger_position": taken.ledger_position,
+        "budget_change_policy": plan.budget_change_policy,
     }
 
 
@@ -112,9 +115,14 @@ def band(gap: int, whole: int) -> str:
     return "sharp"
 
 
-def _required_daily_spend(remaining: int, flight: Flight, as_of: int, currency: Currency) -> str | None:
+def _active_left(plan: Plan, flight: Flight, as_of: int) -> int:
+    """The nanoseconds left of the flight, without blackouts."""
+    start, blackouts = max(as_of, flight.start), plan.calendar.blackouts
+    return flight.end - start - (dark_time(blackouts, start, flight.end) if blackouts else 0)
+
+
+def _required_daily_spend(remaining: int, left: int, currency: Currency) -> str | None:
     """What is left of the budget over what is left of the flight, a day of 24 h; null when no time is left."""
-    left = flight.end - max(as_of, flight.start)
     return currency.derived(max(0, remaining) * DAY, left) if left > 0 else None
 
 
@@ -149,7 +157,8 @@ def _child(body: Body, standing: Standing, currency: Currency) -> Body:
     """What a channel's and a deal's snapshot have in common, after what names them."""
     figures = standing.figures
     spend, impressions = figures[0], figures[IMPRESSIONS]
-    body["allocated_budget"] = currency.budget(standing.budget)
+    budget, scale = standing.budget, standing.scale
+    body["allocated_budget"] = currency.budget(budget) if scale == 1 else currency.derived(budget, scale)
     body["spend"] = currency.carried(spend)
     body["expected_spend"] = currency.derived(*standing.expected)
     body["pacing_pct"], body["deviation_pct"] = pacing_of(standing)

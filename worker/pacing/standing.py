@@ -8,14 +8,15 @@ alone; the campaign's spend is all of it, planned or not, inside the flight or o
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from operator import add
+from operator import add, sub
 
 import msgspec
 
-from worker.pacing.expected import Ratio, planned
+from worker.pacing.density import Ratio
+from worker.pacing.expected import planned
 from worker.pacing.figures import FIGURES, Figures, Totals
-from worker.pacing.history import Courses, scope_flights
+from worker.pacing.history import Courses
+from worker.pacing.pace import Before, Pace
 from worker.pacing.plan import Flight, Plan
 
 NO_FIGURES: Figures = [0] * len(FIGURES)
@@ -60,7 +61,8 @@ class Standing(msgspec.Struct, frozen=True, gc=False):
     """
     One scope at an instant.
 
-    *expected* is in nanos, as num / den; *gap* is (spend - expected) x den, so that the deviation is gap / num.
+    *expected* is in nanos, as num / den; *gap* is (spend - expected) x den, so that the deviation is gap / num. The
+    budget is *budget* / *scale* nanos.
     """
 
     scope: str
@@ -70,45 +72,50 @@ class Standing(msgspec.Struct, frozen=True, gc=False):
     figures: Figures
     expected: Ratio
     gap: int
+    scale: int = 1
 
 
 class Standings:
     """
     Every scope of a plan, the campaign first, then channels and deals in the plan's order, at any instant.
 
-    *tally* is what is spent; *courses* are the plan's where it was ever bent; *before* tells the totals before an
+    *pace* is what is planned, *tally* what is spent; *before* tells the totals of its window that are dated before an
     instant, for a change that rebases.
     """
 
-    __slots__ = ("_before", "_courses", "_past", "_plan", "_tally")
+    __slots__ = ("_before", "_pace", "_past", "_plan", "_tally")
 
-    def __init__(self, plan: Plan, courses: Courses | None, tally: Tally, before: Callable[[int], Totals]) -> None:
+    def __init__(self, plan: Plan, pace: Pace, tally: Tally, before: Before) -> None:
         self._plan = plan
-        self._courses = courses
+        self._pace = pace
         self._tally = tally
         self._before = before
         self._past: dict[int, Tally] = {}
 
     def at(self, as_of: int) -> list[Standing]:
         """The scopes with what is spent by the tally and expected at *as_of*."""
-        sums, courses = self._tally.by_scope, self._courses
+        sums, courses = self._tally.by_scope, self._pace.courses
         standings = []
-        for scope, scope_id, budget, flight in scope_flights(self._plan):
+        for scope, scope_id, budget, flight, track, scale in self._pace.scopes:
             figures = sums[scope].get(scope_id, NO_FIGURES)
-            expected = (
-                planned(budget, flight, as_of) if courses is None else self._bent(courses, scope, scope_id, as_of)
-            )
-            num, den = expected
-            standings.append(Standing(scope, scope_id, budget, flight, figures, expected, figures[0] * den - num))
+            if courses is None:
+                num, den = planned(budget, flight, track, as_of)
+                den *= scale
+            else:
+                num, den = self._bent(courses, scope, scope_id, as_of)
+            gap = figures[0] * den - num
+            standings.append(Standing(scope, scope_id, budget, flight, figures, (num, den), gap, scale))
         return standings
 
     def unplanned(self, scope: str, scope_id: str) -> Standing:
         """A scope the plan no longer has: what it has spent, with no budget and nothing expected."""
         figures = self._tally.by_scope[scope].get(scope_id, NO_FIGURES)
-        return Standing(scope, scope_id, 0, self._plan.flight, figures, (0, 1), figures[0])
+        return Standing(scope, scope_id, 0, self._pace.window.flight, figures, (0, 1), figures[0])
 
     def _bent(self, courses: Courses, scope: str, scope_id: str, as_of: int) -> Ratio:
-        return courses[scope, scope_id].by(as_of, lambda instant: self._spent_by(scope, scope_id, instant))
+        unit = self._pace.unit
+        num, den = courses[scope, scope_id].by(as_of, lambda at: self._spent_by(scope, scope_id, at) * unit)
+        return num, den * unit
 
     def _spent_by(self, scope: str, scope_id: str, instant: int) -> int:
         """What the scope has spent with event_time <= *instant*, late news included."""
@@ -116,3 +123,12 @@ class Standings:
         if past is None:
             past = self._past[instant] = Tally(self._plan, self._before(instant + 1))
         return past.by_scope[scope].get(scope_id, NO_FIGURES)[0]
+
+
+def without(totals: Totals, earlier: Totals) -> Totals:
+    """The totals less those of *earlier*, which has no attribution of its own."""
+    if not earlier:
+        return totals
+    return {
+        key: list(map(sub, figures, earlier[key])) if key in earlier else figures for key, figures in totals.items()
+    }

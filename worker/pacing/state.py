@@ -65,6 +65,18 @@ class Closing(msgspec.Struct, frozen=True, array_like=True, gc=False):
     behind: bool = False
 
 
+class PeriodEnd(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """
+    The closing of the last period of a recurring budget that has ended while the flight went on.
+
+    *is_open* says that what was open in it is not resolved yet, since no tick was complete.
+    """
+
+    end: int
+    snapshot_id: str
+    is_open: bool = False
+
+
 class PacingState(msgspec.Struct, frozen=True, array_like=True):
     """All of it for one campaign; the empty one is a campaign's before its first tick."""
 
@@ -75,3 +87,9 @@ class PacingState(msgspec.Struct, frozen=True, array_like=True):
     proposals: dict[str, Proposal] = {}
     """By source and target channel."""
     closing: Closing | None = None
+    period: PeriodEnd | None = None
+
+    @property
+    def is_period_open(self) -> bool:
+        """Whether what was open in a period that has ended is still to be resolved: its plan is needed until then."""
+        return self.period is not None and self.period.is_open

@@ -34,12 +34,13 @@ class Event(NamedTuple):
 
 
 class Teller:
-    """Makes the events of one campaign's tick; *tick* is its instant as text."""
+    """Makes the events of one campaign's tick; *tick* is its instant as text, *period_end* the end of its window."""
 
-    __slots__ = ("plan", "tick")
+    __slots__ = ("period_end", "plan", "tick")
 
-    def __init__(self, plan: Plan, as_of: int) -> None:
+    def __init__(self, plan: Plan, as_of: int, period_end: int) -> None:
         self.plan = plan
+        self.period_end = period_end
         self.tick = time_text(as_of)
 
     def id(self, kind: str, *parts: str) -> str:
@@ -90,7 +91,7 @@ class Teller:
         return Event(kind, body)
 
     def recommended(self, move: Move, proposal: Proposal, snapshot_id: str, supersedes: str | None) -> Event:
-        """A proposal, new or changed; its id is the event's. It expires with the flight."""
+        """A proposal, new or changed; its id is the event's. It expires with the flight or period."""
         kind = "reallocation_recommended"
         currency = currency_of(self.plan.minor_digits)
         body = {
@@ -105,7 +106,7 @@ class Teller:
             "mode": "to_date",
             "confidence": None,
             "status": "PENDING",
-            "expires_at": time_text(self.plan.flight.end),
+            "expires_at": time_text(self.period_end),
             "supersedes": supersedes,
         }
         return Event(kind, body)

@@ -1,8 +1,9 @@
 """
 One campaign's tick: what is told about it as of T, and what is remembered for the next.
 
-Source: contract, rules 5, 6, 14, 15, 18 and "A snapshot as of tick T". The state of affairs decides which of five
-things a tick is:
+Source: contract, rules 4 to 6, 14, 15, 18 and "A snapshot as of tick T". The periods of a recurring budget that have
+ended since the last tick are closed first (`closing` has that). Then the state of affairs decides which of five things
+a tick is:
 
     ended       a tombstone ended the plan: what is open resolves, nothing else is told
     first       nothing before it (`evaluate`): one snapshot as of T, and what opens at once
@@ -17,6 +18,11 @@ Where the contract is silent:
   told as that, and what is open resolves at the next complete tick;
 - the one closing snapshot of a plan that is completed or canceled waits for a tick that is complete, since no
   revision could set it right;
+- a period is closed under the version in force at its last instant, by all that is known now and dated before its
+  end; only a flight's closing is ever revised, but what a late credit leaves is carried on;
+- of what is open at the end of a period the same holds: on a tick that is not complete its closing snapshot is told,
+  and the rest resolves at the next complete one; its proposals have expired;
+- `late_spend` is of the whole campaign, whichever window it falls into, or it would not be seen at all;
 - spend known at the closing but dated in [end, T] shows in a revision at the next tick;
 - a deviation's scope that the plan drops resolves with `plan_ended`, a deal whose own flight is over with
   `flight_ended`; after it none opens;
@@ -26,6 +32,7 @@ Where the contract is silent:
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from typing import Any, Final
 
@@ -35,11 +42,12 @@ from worker.pacing.amounts import time_text
 from worker.pacing.deviation import Reason, Step, enters, live, resolved
 from worker.pacing.figures import Attribution, Counted, Totals
 from worker.pacing.history import PlanHistory, PlanVersion
+from worker.pacing.pace import ended_periods, pace_at
 from worker.pacing.reallocation import Move, propose
 from worker.pacing.signals import Signal, cases, newly_counted, over_budget
 from worker.pacing.snapshot import Taken
-from worker.pacing.standing import NO_FIGURES, Standing, Standings, Tally
-from worker.pacing.state import Closing, DeviationLife, PacingState, Proposal, Raised
+from worker.pacing.standing import NO_FIGURES, Standing, Standings, Tally, without
+from worker.pacing.state import Closing, DeviationLife, PacingState, PeriodEnd, Proposal, Raised
 from worker.pacing.telling import Event, Teller
 
 
@@ -47,7 +55,8 @@ class Tick:
     """What one campaign's tick is made from; nothing of it changes. *version* is the plan version in force."""
 
     __slots__ = (
-        "as_of", "complete", "counted", "history", "is_over", "plan", "position", "state", "tally", "teller", "version",
+        "as_of", "complete", "counted", "history", "is_over", "pace", "plan", "position", "state", "tally", "teller",
+        "version",
     )  # fmt: skip
 
     def __init__(  # what take_tick is given
@@ -62,21 +71,53 @@ class Tick:
         position: dict[str, Any] | None,
     ) -> None:
         self.history = history
-        self.version = version
-        self.plan = version.plan
         self.state = state
         self.counted = counted
         self.as_of = as_of
         self.complete = complete
         self.position = position
-        self.is_over = as_of >= version.plan.flight.end
+        self._look_at(version, as_of)
+
+    def _look_at(self, version: PlanVersion, within: int) -> None:
+        """Make it one of the window of *version* that holds *within*."""
+        self.version = version
+        self.plan = version.plan
+        self.is_over = self.as_of >= version.plan.flight.end
         """Whether the flight has ended."""
-        self.tally = Tally(version.plan, counted.totals)
-        self.teller = Teller(version.plan, as_of)
+        self.pace = pace_at(self.history, version, within, self.counted.before)
+        self.tally = self.tallied(self.counted.totals)
+        self.teller = Teller(version.plan, self.as_of, self.pace.window.end)
+
+    def closing(self, version: PlanVersion, end: int) -> Tick:
+        """The same of the period that ended at *end*, under the version of its last instant."""
+        at_end = copy.copy(self)
+        at_end._look_at(version, end - 1)  # noqa: SLF001  # a copy of this very object
+        return at_end
+
+    def after(self, state: PacingState) -> Tick:
+        """The same with another state before it."""
+        after = copy.copy(self)
+        after.state = state
+        return after
 
     def standings(self, tally: Tally | None = None) -> Standings:
         """The plan's scopes with what is spent by the tick, or by *tally*."""
-        return Standings(self.plan, self.history.courses(self.as_of), tally or self.tally, self.counted.before)
+        return Standings(self.plan, self.pace, tally or self.tally, self._before)
+
+    def tallied(self, totals: Totals) -> Tally:
+        """What of *totals* is of the window, by scope."""
+        origin = self.pace.origin
+        return Tally(self.plan, totals if origin is None else without(totals, self.counted.before(origin)))
+
+    def through(self, latest: int | None) -> int | None:
+        """The latest event time, unless it lies before the window."""
+        origin = self.pace.origin
+        return None if latest is None or (origin is not None and latest < origin) else latest
+
+    def _before(self, instant: int) -> Totals:
+        """The totals of the window that are dated before *instant*, which is in it."""
+        totals, origin = self.counted.before(instant), self.pace.origin
+        return totals if origin is None else without(totals, self.counted.before(origin))
 
 
 Told = tuple[list[Event], PacingState]
@@ -106,6 +147,16 @@ def take_tick(
         return _ended(tick)
     if first:
         return _first(tick)
+    if not (history.recurs or state.is_period_open):
+        return _judge(tick)
+    closed, tick = _close_periods(tick)
+    told, after = _judge(tick)
+    return [*closed, *told], after
+
+
+def _judge(tick: Tick) -> Told:
+    """What the tick itself tells, the periods before its own being closed."""
+    version, state = tick.version, tick.state
     if version.plan.status in {"completed", "canceled"}:
         return _canceled(tick, state.closing)
     return _over(tick, state.closing) if tick.is_over else _running(tick)
@@ -140,12 +191,12 @@ def _running(tick: Tick) -> Told:
     standings = tick.standings()
     scopes = standings.at(tick.as_of)
     snapshot_id = tick.teller.id("pacing.snapshot_taken")
-    proposals, recommended = _proposals(tick, scopes[1 : 1 + len(plan.channels)], snapshot_id)
+    proposals, recommended = _proposals(tick, scopes[0], scopes[1 : 1 + len(plan.channels)], snapshot_id)
     deviations, told = _deviations(tick, standings, scopes, snapshot_id)
     alerts, signals = _alerts(tick, scopes)
     taken = Taken(
         as_of=tick.as_of,
-        data_through=counted.data_through,
+        data_through=tick.through(counted.data_through),
         late_spend=counted.late_spend,
         future_spend=counted.future_spend,
         plan_version=tick.version.version,
@@ -178,14 +229,18 @@ def _close_flight(tick: Tick) -> Told:
     """The closing snapshot as of the flight's end, from what is dated before it."""
     end, counted = tick.plan.flight.end, tick.counted
     totals = counted.before(end)
-    after_end = _spend(counted.totals) - _spend(totals)
     closing = Closing(end, _closing_id(tick, end, 0), behind=_differ(counted.totals, totals))
-    taken = replace(
-        _closing_taken(tick, end, closing),
-        data_through=counted.data_through_before(end),
-        future_spend=counted.future_spend + after_end,
+    return _close(tick, closing, _taken_before(tick, closing, totals), totals, "flight_ended")
+
+
+def _taken_before(tick: Tick, closing: Closing, totals: Totals) -> Taken:
+    """What a closing snapshot says that counts what is dated before its end, and no more: *totals*."""
+    counted = tick.counted
+    return replace(
+        _closing_taken(tick, closing.end, closing),
+        data_through=tick.through(counted.data_through_before(closing.end)),
+        future_spend=counted.future_spend + _spend(counted.totals) - _spend(totals),
     )
-    return _close(tick, closing, taken, totals, "flight_ended")
 
 
 def _close_by_plan(tick: Tick) -> Told:
@@ -196,7 +251,7 @@ def _close_by_plan(tick: Tick) -> Told:
 
 def _close(tick: Tick, closing: Closing, taken: Taken, totals: Totals, reason: Reason) -> Told:
     """A closing snapshot from *totals*, and everything open resolves with it."""
-    standings = tick.standings(Tally(tick.plan, totals))
+    standings = tick.standings(tick.tallied(totals))
     snapshot = tick.teller.snapshot(closing.snapshot_id, standings.at(closing.end), taken)
     deviations, told = _end_deviations(tick, standings, closing, reason)
     alerts, signals = _alerts_at_closing(tick)
@@ -218,6 +273,55 @@ def _closed(tick: Tick, closing: Closing, reason: Reason) -> Told:
     return [*events, *told, *signals], _state(tick.state, deviations, alerts, {}, closing)
 
 
+# -- periods ---------------------------------------------------------------------------------------------------------
+
+
+def _close_periods(tick: Tick) -> tuple[list[Event], Tick]:
+    """
+    The closing snapshots of the periods that have ended since the last tick, and the tick as it goes on after them.
+
+    What was open resolves with the first of them, or, where that was not complete, at the next tick that is.
+    """
+    events: list[Event] = []
+    period = tick.state.period
+    if period is not None and tick.state.is_period_open and tick.complete:
+        events, tick = _resolve_period(tick, period)
+    for version, end in ended_periods(tick.history, tick.state.period, tick.as_of):
+        told, tick = _close_period(tick, version, end)
+        events += told
+    return events, tick
+
+
+def _close_period(tick: Tick, version: PlanVersion, end: int) -> tuple[list[Event], Tick]:
+    """The closing snapshot of a period, and what resolves with it."""
+    at_end = tick.closing(version, end)
+    totals = tick.counted.before(end)
+    closing = Closing(end, _closing_id(tick, end, 0))
+    standings = at_end.standings(at_end.tallied(totals))
+    snapshot = at_end.teller.snapshot(closing.snapshot_id, standings.at(end), _taken_before(at_end, closing, totals))
+    period = PeriodEnd(end, closing.snapshot_id, is_open=True)
+    if not tick.complete:
+        return [snapshot], tick.after(replace(tick.state, period=period, proposals={}))
+    told, tick = _resolve_all_of(tick, at_end, standings, period)
+    return [snapshot, *told], tick
+
+
+def _resolve_period(tick: Tick, period: PeriodEnd) -> tuple[list[Event], Tick]:
+    """What was open when a period ended, resolved at a later tick."""
+    version = tick.history.at(period.end - 1) or tick.version
+    at_end = tick.closing(version, period.end)
+    return _resolve_all_of(tick, at_end, at_end.standings(at_end.tallied(tick.counted.before(period.end))), period)
+
+
+def _resolve_all_of(tick: Tick, at_end: Tick, standings: Standings, period: PeriodEnd) -> tuple[list[Event], Tick]:
+    """Every deviation and signal resolved with a period, and the tick after it."""
+    lives, alerts = tick.state.deviations, tick.state.alerts
+    told = _resolve_all(at_end, standings, lives, period.end, period.snapshot_id, "period_ended")
+    cleared = [*map(tick.teller.cleared, alerts.values())]
+    after = PacingState(period=replace(period, is_open=False), closing=tick.state.closing)
+    return [*told, *cleared], tick.after(after)
+
+
 def _closing_id(tick: Tick, end: int, revision: int) -> str:
     return tick.teller.id("pacing.snapshot_taken", "final", time_text(end), str(revision))
 
@@ -227,7 +331,7 @@ def _closing_taken(tick: Tick, as_of: int, closing: Closing) -> Taken:
     counted = tick.counted
     return Taken(
         as_of=as_of,
-        data_through=counted.data_through,
+        data_through=tick.through(counted.data_through),
         late_spend=counted.late_spend,
         future_spend=counted.future_spend,
         plan_version=tick.version.version,
@@ -268,7 +372,7 @@ def _state(
     now = (deviations, alerts, proposals, closing)
     if now == (state.deviations, state.alerts, state.proposals, state.closing):
         return state
-    return PacingState(*now)
+    return PacingState(*now, state.period)
 
 
 # -- deviations ------------------------------------------------------------------------------------------------------
@@ -368,7 +472,9 @@ def _keys(scopes: list[Standing]) -> set[str]:
 Proposals = dict[str, Proposal]
 
 
-def _proposals(tick: Tick, channels: list[Standing], snapshot_id: str) -> tuple[Proposals, list[Event]]:
+def _proposals(
+    tick: Tick, campaign: Standing, channels: list[Standing], snapshot_id: str
+) -> tuple[Proposals, list[Event]]:
     """The proposals that stand after the tick; told is what is new or has changed by min_amount or more."""
     plan, before = tick.plan, tick.state.proposals
     if not tick.complete:
@@ -377,7 +483,7 @@ def _proposals(tick: Tick, channels: list[Standing], snapshot_id: str) -> tuple[
         return {}, []
     after: Proposals = {}
     events: list[Event] = []
-    for move in propose(plan, channels):
+    for move in propose(plan, channels, (campaign.budget, campaign.scale)):
         source, target = move.source.scope_id, move.target.scope_id
         old = before.get(key := f"{source}\0{target}")
         after[key] = proposal = _standing_or_new(tick, old, move)

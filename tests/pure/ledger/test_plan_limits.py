@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.pure.ledger.world import START, TICK, World, plan
+from tests.pure.ledger.world import START, TICK, World, at, plan
 from worker.ledger import LedgerLimits
 
 
@@ -22,3 +22,12 @@ def test_a_plan_sent_again_is_no_change() -> None:
     for number in range(5):
         assert not world.plan(plan(), timestamp=START // 10**6).refused
         world.tick(START + (number + 1) * TICK)
+
+
+def test_the_largest_budget_fits_its_record() -> None:
+    world = World(LedgerLimits(tick_nanos=TICK))
+    most = "999999999999.999999999"
+    curve = {"kind": "custom", "segments": [{"start": at(), "amount": most}]}
+    world.plan(plan(total_budget=most, channels=[{"channel": "ctv", "allocated_budget": most, "curve": curve}]))
+    world.restart()
+    assert world.tick(START + TICK)[0].body["total_budget"] == most

@@ -25,6 +25,8 @@ SECOND = 10**9
 MINUTE = 60 * SECOND
 TICK = 10 * MINUTE
 HOUR = 60 * MINUTE
+QUARTERS = (START + 15 * MINUTE, START + 30 * MINUTE)
+"""Instants that may be asked for though no plan names them, as the start of a period."""
 
 
 def at(*, minutes: float = 0, nanos: int = 0) -> str:
@@ -69,7 +71,7 @@ def listening(cuts_of: Any = None) -> Iterator[list[Told]]:
     def take(
         history: PlanHistory, state: PacingState, counted: Counted, **more: Any
     ) -> tuple[list[Event], PacingState]:
-        cuts = plan_cuts(history) if cuts_of is None else cuts_of
+        cuts = {*plan_cuts(history), *QUARTERS} if cuts_of is None else cuts_of
         before = {cut: (copy.deepcopy(counted.before(cut)), counted.data_through_before(cut)) for cut in cuts}
         assert history.latest is not None
         told.append(Told(history.latest.campaign_id, more["as_of"], copy.deepcopy(_plain(counted)), before))

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import os
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
+from tests.pure import oracle
 from tests.pure.pacing.feeding import Paced, compare
 
 Json = dict[str, Any]
@@ -106,12 +108,89 @@ THRESHOLDS = thresholds()
 FLIGHT = flights()
 
 
+# -- the shape of a plan in time ---------------------------------------------------------------------------------------
+
+FACTOR = st.sampled_from(["0.5", 1, "0.000000001", "0.333333333"])
+FULL_AT = st.sampled_from([90, 50, "33.3", 100, "0.000000001"])
+PCTS = st.sampled_from([["100"], ["50", "50"], ["0", "100"], ["12.5", "62.5", "25"], ["70", "0", "30"]])
+KINDS = st.sampled_from(["linear"] * 3 + ["front_loaded", "back_loaded", "finish_early", "custom"])
+WEEKDAYS = st.none() | st.lists(st.sampled_from([0, 1, 1, "1.5", 3]), min_size=7, max_size=7)
+HOURS = st.none() | st.lists(st.sampled_from([0, 1, 1, 2, "0.25"]), min_size=24, max_size=24)
+ONE_HOUR = st.integers(0, 23).map(lambda hour: [int(each == hour) for each in range(24)])
+BLACKOUTS = st.lists(st.tuples(INSTANT, st.integers(1, 5), NANO), max_size=2)
+SHAPES = st.sampled_from(["even", "curved", "weighed", "all"])
+
+
+@st.composite
+def curves(draw: DrawFn, start: str, end: str, budget: int) -> Json:
+    """A curve over that flight; a custom one tells percentages or amounts, by days."""
+    kind = draw(KINDS)
+    if kind in ("front_loaded", "back_loaded"):
+        return {"kind": kind, "factor": draw(FACTOR)}
+    if kind == "finish_early":
+        return {"kind": kind, "full_spend_at_pct": draw(FULL_AT)}
+    if kind == "linear":
+        return {"kind": kind}
+    days = dict.fromkeys(at(half_day)[: len(start)] for half_day in range(2 * DAYS + 12))
+    starts = [start, *[day for day in days if start < day < end][:2]]
+    pcts = next(pcts for pcts in (draw(PCTS), ["100"]) if len(pcts) <= len(starts))
+    if draw(COIN):
+        return {"kind": kind, "segments": [{"start": s, "pct": p} for s, p in zip(starts, pcts, strict=False)]}
+    amounts = [str(budget * Decimal(pct) / 100) for pct in pcts]
+    return {"kind": kind, "segments": [{"start": s, "amount": a} for s, a in zip(starts, amounts, strict=False)]}
+
+
+def calendar_of(draw: DrawFn) -> Json:
+    blackouts = [{"start": at(start, nano), "end": at(start + length)} for start, length, nano in draw(BLACKOUTS)]
+    return {"weekday_weights": draw(WEEKDAYS), "hour_weights": draw(HOURS | ONE_HOUR), "blackouts": blackouts}
+
+
+PERIOD = st.sampled_from(["flight"] * 4 + ["weekly"] * 3 + ["monthly", "quarterly"])
+RECURRENCE = {
+    "rollover": st.sampled_from(["none", "carry_underspend"]),
+    "partial_period": st.sampled_from(["full", "prorated"]),
+}
+
+
+def recurring(draw: DrawFn, plan: Json) -> Json:
+    """The plan, its budget for each period; what a custom curve divides once is linear then."""
+    plan = {**plan, "period": draw(PERIOD), **drawn(draw, RECURRENCE)}
+    if plan["period"] != "flight":
+        for of in (plan, *plan["channels"]):
+            if (of.get("curve") or {}).get("kind") == "custom":
+                of["curve"] = {"kind": "linear"}
+    return plan
+
+
+def as_far_as_it_holds(plan: Json) -> Json:
+    """The plan, without its calendar where that leaves a flight or a segment with money no time."""
+    version = oracle.Version(plan, 1, None)
+    for scope in version.scopes:
+        edges = [scope.start, scope.end]
+        if scope.curve[0] == "custom":
+            edges = [*scope.curve[3], scope.curve[2]]
+        for left, right in pairwise(edges):
+            if version.density.until(left) == version.density.until(right) or version.density.until(
+                scope.start
+            ) == version.density.until(scope.end):
+                return {**plan, "weekday_weights": None, "hour_weights": None, "blackouts": []}
+    return plan
+
+
 @st.composite
 def plans(draw: DrawFn, currency: str, zone: str) -> Json:
     budget = draw(BUDGET)
     start, end = draw(FLIGHT)
-    names = draw(NAMES)
-    return {
+    names, shape = draw(NAMES), draw(SHAPES)
+    channels = [channel_of(draw, name, budget // 3 if draw(COIN) else budget // 4) for name in names]
+    shaped: Json = {}
+    if shape in ("curved", "all"):
+        shaped["curve"] = draw(curves(start, end, budget))
+        for channel in channels:
+            channel["curve"] = draw(curves(start, end, channel["allocated_budget"])) if draw(COIN) else None
+    if shape in ("weighed", "all"):
+        shaped |= calendar_of(draw)
+    plan = {
         "campaign_id": "c-1",
         "account_id": "a-1",
         "currency": currency,
@@ -119,12 +198,14 @@ def plans(draw: DrawFn, currency: str, zone: str) -> Json:
         "total_budget": str(budget),
         "flight_start": start,
         "flight_end": end,
-        "channels": [channel_of(draw, name, budget // 3 if draw(COIN) else budget // 4) for name in names],
+        "channels": channels,
         "deals": [deal_of(draw, deal_id, names, budget // 8) for deal_id in draw(DEAL_IDS)],
         "thresholds": draw(THRESHOLDS),
         "reallocation": {"min_amount": draw(MIN_AMOUNT), "max_pct": draw(MAX_PCT)},
         **drawn(draw, PLAN),
+        **shaped,
     }
+    return as_far_as_it_holds(recurring(draw, plan))
 
 
 def channel_of(draw: DrawFn, name: str, allocated: int) -> Json:
@@ -170,6 +251,14 @@ PLANS = {
 }
 
 
+def varied(draw: DrawFn, plan: Json) -> Json:
+    """The plan sent again, with little or nothing changed."""
+    changes = drawn(draw, {name: PLAN[name] for name in ("budget_change_policy", "signals")})
+    if draw(COIN) and (plan.get("curve") or {}).get("kind") != "custom":
+        changes["total_budget"] = str(2 * int(plan["total_budget"]))
+    return {**plan, **changes}
+
+
 @st.composite
 def stories(draw: DrawFn) -> list[tuple[str, Any]]:
     """Plans, updates and ticks in the order they happen; a plan counts from the last tick or later."""
@@ -177,13 +266,15 @@ def stories(draw: DrawFn) -> list[tuple[str, Any]]:
     story: list[tuple[str, Any]] = []
     if draw(COIN):
         story.append(("feed", draw(FEW_UPDATES)))
-    story.append(("plan", (draw(plan), at(0))))
+    raw = draw(plan)
+    story.append(("plan", (raw, at(0))))
     tick = draw(FLIGHT_START)
-    for _ in range(draw(STEP) + 2):
+    for _ in range(draw(STEP) + 3):
         story.append(("feed", draw(FEW_UPDATES)))
         story.append(("tick", (at(tick), not draw(ONE_IN_TEN))))
-        if draw(COIN) and draw(COIN):
-            story.append(("plan", (draw(plan), at(tick + draw(FROM_NOW)))))
+        if draw(COIN):
+            raw = varied(draw, raw) if draw(COIN) else draw(plan)
+            story.append(("plan", (raw, at(tick + draw(FROM_NOW)))))
         if draw(ONE_IN_TEN) and draw(COIN):
             story.append(("end", None))
         tick += draw(STEP)

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from schemas.fields import NANOS, parse_time
 from worker.pacing.amounts import currency_of
-from worker.pacing.expected import Bend, Course, elapsed, planned
+from worker.pacing.curves import elapsed
+from worker.pacing.expected import Bend, Course, planned
 from worker.pacing.plan import Flight, Policy
 
 UNIT = st.integers(0, 10**15)
@@ -62,7 +63,7 @@ def test_at_the_end_it_is_the_whole_budget(course: Course, spent: int) -> None:
 
 @given(budget=UNIT, start=START, length=LENGTH, at=st.integers(-300, 0))
 def test_before_the_start_it_is_nothing(budget: int, start: int, length: int, at: int) -> None:
-    assert planned(budget, Flight(start, start + length), start + at)[0] == 0
+    assert planned(budget, Flight(start, start + length), None, start + at)[0] == 0
 
 
 @given(course=courses(), spent=SPENT, at=INSTANT)
@@ -161,8 +162,9 @@ def test_what_was_before_a_reflow_is_forgotten() -> None:
 
 def test_an_anchor_is_kept_in_lowest_terms() -> None:
     course = bent("forward", 2000).bent(Bend(2500, Flight(0, 100), 75, "forward"))
-    assert [gcd(*anchor) for anchor in course._anchors if anchor] == [1, 1, 1]
-    assert course._anchors == [(0, 1), (500, 1), (1250, 1)]
+    anchors = [piece.anchor for piece in course._pieces]
+    assert [gcd(*anchor) for anchor in anchors if anchor] == [1, 1, 1]
+    assert anchors == [(0, 1), (500, 1), (1250, 1)]
 
 
 @pytest.mark.parametrize(
@@ -186,4 +188,4 @@ def test_a_flight_elapses_from_its_start_to_its_end(at: int, passed: int) -> Non
 def test_worked_examples(budget: int, start: str, end: str, at: str, expected: str) -> None:
     instants = [parse_time(f"{day}T00:00:00Z") for day in (start, end, at)]
     flight = Flight(instants[0], instants[1])
-    assert currency_of(2).derived(*planned(budget * NANOS, flight, instants[2])) == expected
+    assert currency_of(2).derived(*planned(budget * NANOS, flight, None, instants[2])) == expected

@@ -7,12 +7,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.pacing import Deal, Flight, Plan, PlanHistory, plan_cuts
 from worker.pacing.expected import Bend
-from worker.pacing.plan import Channel, Policy, Reallocation, Thresholds
+from worker.pacing.plan import Calendar, Channel, Curve, Policy, Reallocation, Segment, Thresholds
 
 Json = dict[str, Any]
 TEN = 10 * 10**9
@@ -137,6 +137,50 @@ def test_a_change_of_neither_budget_nor_flight_does_not_bend(change: Json) -> No
     assert all(len(bends) == 1 for bends in courses(made, 70).values())
 
 
+CURVED: Json = {"curve": Curve("loaded", 500_000_000)}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(CURVED, id="a curve"),
+        pytest.param({"calendar": Calendar(blackouts=(Flight(10, 20),))}, id="a blackout"),
+        pytest.param({"calendar": Calendar("UTC", (1, 2, 1, 1, 1, 1, 1))}, id="weights"),
+    ],
+)
+def test_a_change_of_the_shape_bends_every_scope_that_follows_it(change: Json) -> None:
+    deals = (Deal("of-ctv", "ctv", 1), Deal("of-audio", "audio", 1), Deal("of-none", None, 1))
+    channels = (Channel("ctv", 600), Channel("audio", 400, 0, Curve("finish_early", TEN)))
+    first = plan(channels=channels, deals=deals)
+    bends = courses(history((first, 0), (msgspec.structs.replace(first, **change), 50)), 70)
+    follows = 1 if "curve" in change else 2
+    assert {name: len(found) for (_, name), found in bends.items()} == {
+        "c-1": 2, "ctv": 2, "audio": follows, "of-ctv": 2, "of-audio": follows, "of-none": 2,
+    }  # fmt: skip
+
+
+def test_a_change_of_curve_bends_from_what_was_expected_by_then() -> None:
+    found = history((plan(), 0), (plan(**CURVED), 50)).courses(75)
+    assert found is not None
+    # Linear until 50; then the rest in the proportion of the new curve, which is at 5/8 by 50 and at 27/32 by 75.
+    late = 500 + 500 * (Fraction(27, 32) - Fraction(5, 8)) / (1 - Fraction(5, 8))
+    assert Fraction(*found["campaign", "c-1"].by(75, lambda _: 0)) == late
+
+
+def test_a_curve_that_has_reached_all_by_the_change_expects_the_new_budget_at_once() -> None:
+    early: Json = {"curve": Curve("finish_early", 4 * TEN)}
+    found = history((plan(**early), 0), (plan(2000, **early), 50)).courses(51)
+    assert found is not None
+    assert Fraction(*found["campaign", "c-1"].by(51, lambda _: 0)) == 2000
+
+
+def test_the_curves_of_a_version_are_integrated_once() -> None:
+    made = history((plan(**CURVED), 0))
+    version = made.in_force(10)
+    assert version is not None
+    assert made.scopes(version) is made.scopes(version)
+
+
 def test_only_the_scope_that_changed_is_bent() -> None:
     first = plan(channels=(Channel("ctv", 600), Channel("audio", 400)))
     second = plan(channels=(Channel("ctv", 500), Channel("audio", 400)))
@@ -171,15 +215,27 @@ def test_a_scope_left_out_and_added_again_begins_again() -> None:
 
 
 POLICY = st.sampled_from(["forward", "reflow", "rebase"])
-VERSIONS = st.lists(st.tuples(st.sampled_from([500, 1000, 2000]), POLICY, st.integers(0, 100)), min_size=1, max_size=6)
+SHAPE = st.sampled_from(
+    [
+        {},
+        {},
+        CURVED,
+        {"curve": Curve("custom", segments=(Segment(0, 1), Segment(30, 10**20)))},
+        {"calendar": Calendar("Europe/Berlin", (1, 2, 3, 4, 5, 6, 7), (), (Flight(10, 20),))},
+    ]
+)
+BUDGET = st.sampled_from([500, 1000, 10**21 - 1])
+Drawn = list[tuple[int, Policy, Json, int]]
+VERSIONS = st.lists(st.tuples(BUDGET, POLICY, SHAPE, st.integers(0, 100)), min_size=1, max_size=6)
 
 
-def versions_of(drawn: list[tuple[int, Policy, int]]) -> list[tuple[Plan, int]]:
-    return [(plan(budget, budget_change_policy=policy), counts) for budget, policy, counts in drawn]
+def versions_of(drawn: Drawn) -> list[tuple[Plan, int]]:
+    return [(plan(budget, budget_change_policy=policy, **shape), counts) for budget, policy, shape, counts in drawn]
 
 
 @given(drawn=VERSIONS, taken=st.integers(0, 100), later=st.integers(0, 50))
-def test_what_is_forgotten_is_not_missed(drawn: list[tuple[int, Policy, int]], taken: int, later: int) -> None:
+@settings(deadline=None)
+def test_what_is_forgotten_is_not_missed(drawn: Drawn, taken: int, later: int) -> None:
     made = history(*versions_of(drawn))
     short = made.forget(taken)
     at = taken + later
@@ -223,7 +279,8 @@ def test_nothing_to_forget_leaves_the_history_as_it_is() -> None:
 
 
 @given(drawn=VERSIONS, taken=st.integers(0, 100), ended=st.booleans())
-def test_a_history_survives_its_record(drawn: list[tuple[int, Policy, int]], taken: int, *, ended: bool) -> None:
+@settings(deadline=None)
+def test_a_history_survives_its_record(drawn: Drawn, taken: int, *, ended: bool) -> None:
     made = history(*versions_of(drawn)).forget(taken)
     made = made.as_ended() if ended else made
     record = msgspec.msgpack.encode(made.pack())
@@ -242,9 +299,37 @@ def test_a_record_keeps_everything_of_a_plan() -> None:
         deals=(Deal("d-1", "ctv", 100, Flight(10, 20)), Deal("d-2", None, 5)),
         silenced=("over_budget",),
         effective_at=12,
+        curve=Curve("custom", segments=(Segment(0, 1), Segment(30, 2))),
+        calendar=Calendar("Europe/Berlin", (1,) * 7, (2,) * 24, (Flight(10, 20),)),
     )
     made = history((full, 0))
     assert PlanHistory.unpack(made.pack()).versions == made.versions
+
+
+def test_records_of_before_there_were_curves_are_read() -> None:
+    thresholds = msgspec.to_builtins(THRESHOLDS)
+    written = {
+        "campaign_id": "c-1", "account_id": "a-1", "name": None, "currency": "USD", "minor_digits": 2,
+        "timezone": "UTC", "total_budget": 1000, "flight": {"start": 0, "end": 100},
+        "channels": [{"channel": "ctv", "allocated_budget": 600, "min_budget": 100}], "deals": [],
+        "thresholds": thresholds, "reallocation": {"min_amount": 100, "max_pct": 30},
+        "automation": "recommendations", "budget_change_policy": "forward", "status": "active", "silenced": [],
+        "effective_at": None,
+    }  # fmt: skip
+    roots = [["campaign", "c-1", [[500, 0, 100, 0, "reflow"], [1000, 0, 100, 50, "forward"]]]]
+    read = PlanHistory.unpack([[[written, 2, 50]], 2, False, roots])
+    assert read.versions[0].plan == plan(channels=(Channel("ctv", 600, 100),))
+    assert courses(read, 70)["campaign", "c-1"] == (
+        Bend(500, Flight(0, 100), 0, "reflow"),
+        Bend(1000, Flight(0, 100), 50, "forward"),
+    )
+
+
+def test_a_history_of_linear_plans_is_written_as_it_always_was() -> None:
+    packed = history((plan(), 0), (plan(2000), 50)).forget(60).pack()
+    assert len(packed) == 4
+    assert packed[0][0][0].keys() == set(Plan.__struct_fields__) - {"curve", "calendar", "recurrence"}
+    assert packed[3] == [["campaign", "c-1", [[1000, 0, 100, 0, "reflow"], [2000, 0, 100, 50, "forward"]]]]
 
 
 def test_after_a_tombstone_the_next_plan_starts_afresh_but_counts_on() -> None:

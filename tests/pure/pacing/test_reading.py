@@ -15,6 +15,7 @@ from schemas.wire import Fault, decode_plan
 from tests.pure import oracle
 from worker.pacing import Channel, Deal, Flight, Plan, Reallocation, Thresholds, read_plan
 from worker.pacing.amounts import DAY
+from worker.pacing.plan import EVEN, LINEAR, Calendar, Curve, Recurrence, Segment
 from worker.pacing.reading import NOT_BUILT
 
 Json = dict[str, Any]
@@ -130,7 +131,7 @@ def test_a_full_plan_is_read_whole() -> None:
         timezone="Asia/Tokyo",
         total_budget=1000 * NANOS,
         flight=Flight(start, start + DAY),
-        channels=(Channel("ctv", 600 * NANOS, 100 * NANOS), Channel("audio", 400 * NANOS, 0)),
+        channels=(Channel("ctv", 600 * NANOS, 100 * NANOS), Channel("audio", 400 * NANOS, 0, LINEAR)),
         deals=(
             Deal("d-1", "ctv", 300 * NANOS, Flight(start, start + DAY)),
             Deal("d-2", None, NANOS, Flight(start + DAY // 2, start + DAY)),
@@ -235,28 +236,12 @@ AUDIO = {"channel": "audio", "allocated_budget": 400}
             },
             id="warning above critical, on both sides",
         ),
-        pytest.param({"period": "monthly"}, {"period": NOT_BUILT + "monthly"}, id="a period"),
-        pytest.param({"rollover": "carry_underspend"}, {"rollover": NOT_BUILT + "carry_underspend"}, id="rollover"),
-        pytest.param(
-            {"curve": {"kind": "front_loaded", "factor": 1}}, {"curve": NOT_BUILT + "the curve front_loaded"}, id="a curve"
-        ),
-        pytest.param(
-            {"channels": [CTV, {**AUDIO, "curve": {"kind": "finish_early", "full_spend_at_pct": 90}}]},
-            {"channels[1].curve": NOT_BUILT + "the curve finish_early"},
-            id="a channel's curve",
-        ),
-        pytest.param({"weekday_weights": [1] * 7}, {"weekday_weights": NOT_BUILT + "weekday weights"}, id="weekdays"),
-        pytest.param({"hour_weights": [1] * 24}, {"hour_weights": NOT_BUILT + "hour weights"}, id="hours"),
-        pytest.param(
-            {"blackouts": [{"start": "2026-07-04", "end": "2026-07-04"}]}, {"blackouts": NOT_BUILT + "blackouts"}, id="blackouts"
-        ),
         pytest.param(
             {"reallocation": {"mode": "forward", "receive": "efficiency"}},
             {"reallocation.mode": NOT_BUILT + "forward", "reallocation.receive": NOT_BUILT + "efficiency"},
             id="reallocation",
         ),
         pytest.param({"automation": "fully_automated"}, {"automation": NOT_BUILT + "fully_automated"}, id="automation"),
-        pytest.param({"partial_period": "prorated"}, {"partial_period": NOT_BUILT + "prorated"}, id="part of a period"),
     ],
 )  # fmt: skip
 def test_a_plan_that_cannot_hold_is_refused(changes: Json, expected: dict[str, str]) -> None:
@@ -269,7 +254,6 @@ def test_every_fault_is_named_at_once() -> None:
         channels=[CTV, {**CTV, "min_budget": 601}],
         deals=[{"deal_id": "d", "channel": "radio", "allocated_budget": 2000, "flight_end": "2026-05-01"}],
         thresholds={"overpacing_warning_pct": 26},
-        period="weekly",
         automation="semi_automated",
     )
     assert list(found) == [
@@ -281,7 +265,6 @@ def test_every_fault_is_named_at_once() -> None:
         "deals[0].flight_end",
         "deals",
         "thresholds.overpacing_warning_pct",
-        "period",
         "automation",
     ]
 
@@ -302,6 +285,197 @@ def test_every_fault_is_named_at_once() -> None:
 )  # fmt: skip
 def test_a_plan_at_the_limit_holds(changes: Json) -> None:
     good(**changes)
+
+
+# -- curves, weights, blackouts ------------------------------------------------------------------------------------------
+
+JULY = 1_782_864_000 * NANOS
+"""The start of LEAST's flight."""
+
+
+def custom(*segments: tuple[str, object], as_: str = "pct") -> Json:
+    return {"kind": "custom", "segments": [{"start": start, as_: share} for start, share in segments]}
+
+
+@pytest.mark.parametrize(
+    ("curve", "read_as"),
+    [
+        pytest.param(None, LINEAR, id="none"),
+        pytest.param({"kind": "linear"}, LINEAR, id="linear"),
+        pytest.param({"kind": "front_loaded", "factor": "0.5"}, Curve("loaded", 500_000_000), id="front"),
+        pytest.param({"kind": "back_loaded", "factor": 1}, Curve("loaded", -NANOS), id="back"),
+        pytest.param({"kind": "finish_early", "full_spend_at_pct": "99.9"}, Curve("finish_early", 99_900_000_000), id="early"),
+        pytest.param({"kind": "finish_early", "full_spend_at_pct": 100}, LINEAR, id="early at the end is linear"),
+        pytest.param(
+            custom(("2026-07-01", 20), ("2026-07-04", "80")),
+            Curve("custom", segments=(Segment(JULY, 1), Segment(JULY + 3 * DAY, 4))),
+            id="20 % and 80 % are 1 to 4",
+        ),
+        pytest.param(
+            custom(("2026-07-01T00:00:00Z", "200.1"), ("2026-07-04", "800.4"), as_="amount"),
+            Curve("custom", segments=(Segment(JULY, 1), Segment(JULY + 3 * DAY, 4))),
+            id="amounts are the shares they are",
+        ),
+    ],
+)  # fmt: skip
+def test_a_curve_is_read_as_what_it_means(curve: Json | None, read_as: Curve) -> None:
+    assert good(curve=curve).curve == read_as
+    budget = {"channel": "ctv", "allocated_budget": "1000.5"}
+    assert good(channels=[{**budget, "curve": curve}]).channels[0].curve == (None if curve is None else read_as)
+
+
+def test_weights_are_read_in_lowest_terms_with_their_zone() -> None:
+    calendar = good(
+        timezone="Europe/Berlin", weekday_weights=[1, "1.5", 0, 1, 1, 1, 2], hour_weights=[30] * 24
+    ).calendar
+    assert calendar == Calendar("Europe/Berlin", (2, 3, 0, 2, 2, 2, 4), (1,) * 24)
+
+
+def test_without_weights_the_zone_makes_no_density() -> None:
+    assert good(timezone="Europe/Berlin").calendar == EVEN
+
+
+def test_blackouts_are_put_in_order_and_joined() -> None:
+    days = [("06", "07"), ("03", "04"), ("04", "05"), ("04", "04"), ("20", "20")]
+    blackouts = [{"start": f"2026-07-{start}", "end": f"2026-07-{end}"} for start, end in days]
+    assert good(blackouts=blackouts).calendar.blackouts == (
+        Flight(JULY + 2 * DAY, JULY + 7 * DAY),
+        Flight(JULY + 19 * DAY, JULY + 20 * DAY),
+    )
+
+
+def test_a_blackout_inside_another_adds_nothing() -> None:
+    days = [("03", "10"), ("04", "05")]
+    blackouts = [{"start": f"2026-07-{start}", "end": f"2026-07-{end}"} for start, end in days]
+    assert good(blackouts=blackouts).calendar.blackouts == (Flight(JULY + 2 * DAY, JULY + 10 * DAY),)
+
+
+ALL_JULY = {"start": "2026-07-01", "end": "2026-07-31"}
+NO_TIME = "no active time is left in the flight"
+WEEKENDS = {"weekday_weights": [0, 0, 0, 0, 0, 1, 1]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        pytest.param({"weekday_weights": [0] * 7}, {"weekday_weights": "all weights are 0: nothing could ever be spent"}, id="weekdays of 0"),
+        pytest.param({"hour_weights": [0] * 24}, {"hour_weights": "all weights are 0: nothing could ever be spent"}, id="hours of 0"),
+        pytest.param(
+            {"blackouts": [{"start": "2026-07-04", "end": "2026-07-04"}, {"start": "2026-07-05", "end": "2026-07-04"}]},
+            {"blackouts[1].end": "the blackout ends before it starts: the end must be after start"},
+            id="a blackout reversed",
+        ),
+        pytest.param({"blackouts": [ALL_JULY]}, {"blackouts": NO_TIME}, id="all blacked out"),
+        pytest.param({**WEEKENDS, "flight_end": "2026-07-03"}, {"weekday_weights": NO_TIME}, id="weekends only, from Wednesday to Friday"),
+        pytest.param({"hour_weights": [0] * 12 + [1] * 12, "flight_end": "2026-07-01T12:00:00Z"}, {"hour_weights": NO_TIME}, id="afternoons only, in a morning"),
+        pytest.param(
+            {**WEEKENDS, "deals": [{"deal_id": "d", "allocated_budget": 1, "flight_end": "2026-07-03"}]},
+            {"deals[0].flight_start": "no active time is left in the deal's flight by weekday_weights"},
+            id="no time in a deal's own flight",
+        ),
+        pytest.param({"curve": custom(("2026-07-02", 100))}, {"curve.segments[0].start": "the first segment must start with the flight, at 2026-07-01T00:00:00Z"}, id="a late first segment"),
+        pytest.param(
+            {"curve": custom(("2026-07-01", 50), ("2026-07-01", 50))},
+            {"curve.segments[1].start": "must be after the start of the segment before"},
+            id="segments out of order",
+        ),
+        pytest.param(
+            {"curve": custom(("2026-07-01", 50), ("2026-08-01", 50))},
+            {"curve.segments[1].start": "must be before the end of the flight"},
+            id="a segment after the flight",
+        ),
+        pytest.param({"curve": custom(("2026-07-01", 50), ("2026-07-02", "49.9"))}, {"curve.segments": "the percentages add up to 99.9, not to 100"}, id="percentages short of 100"),
+        pytest.param(
+            {"curve": custom(("2026-07-01", "1000.49"), ("2026-07-02", 0), as_="amount")},
+            {"curve.segments": "the amounts add up to 1000.49 EUR, not to the budget, 1000.50 EUR"},
+            id="amounts short of the budget",
+        ),
+        pytest.param(
+            {"channels": [CTV, {**AUDIO, "curve": custom(("2026-07-01", 399), as_="amount")}]},
+            {"channels[1].curve.segments": "the amounts add up to 399.00 EUR, not to the budget, 400.00 EUR"},
+            id="amounts short of the channel's budget",
+        ),
+        pytest.param(
+            {"channels": [{"channel": "ctv", "allocated_budget": 0, "curve": custom(("2026-07-01", 0), as_="amount")}]},
+            {"channels[0].curve.segments": "the amounts are all 0: nothing could ever be spent"},
+            id="amounts of nothing",
+        ),
+        pytest.param(
+            {"curve": {"kind": "custom", "segments": [{"start": "2026-07-01", "pct": 50}, {"start": "2026-07-02", "amount": 50}]}},
+            {"curve.segments": "the segments must be all amounts or all percentages"},
+            id="amounts and percentages",
+        ),
+        pytest.param(
+            {"curve": custom(("2026-07-01", 50), ("2026-07-02", 50), ("2026-07-06", 0)), "blackouts": [{"start": "2026-07-02", "end": "2026-07-05"}]},
+            {"curve.segments[1]": "there is money in the segment, but no active time"},
+            id="money in a blackout",
+        ),
+        pytest.param(
+            {"blackouts": [ALL_JULY], "curve": custom(("2026-07-01", 100))}, {"blackouts": NO_TIME}, id="without a density no segment is judged"
+        ),
+    ],
+)  # fmt: skip
+def test_a_shape_that_cannot_hold_is_refused(changes: Json, expected: dict[str, str]) -> None:
+    assert faults(**changes) == expected
+
+
+def test_faults_of_shape_are_named_with_the_others_in_the_order_of_the_fields() -> None:
+    wrong = custom(("2026-07-01", 50))
+    found = faults(
+        curve=wrong,
+        weekday_weights=[0] * 7,
+        hour_weights=[0] * 24,
+        flight_end="2026-06-01",
+        automation="semi_automated",
+    )
+    assert list(found) == ["flight_end", "weekday_weights", "hour_weights", "automation"]
+    assert list(faults(channels=[{**CTV, "curve": wrong}], curve=wrong)) == [
+        "curve.segments",
+        "channels[0].curve.segments",
+    ]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"curve": custom(("2026-07-01", 100))}, id="one segment"),
+        pytest.param({"curve": custom(("2026-07-01", 0), ("2026-07-31T23:59:59.999999999Z", 100))}, id="all in the last nanosecond"),
+        pytest.param(
+            {"curve": custom(("2026-07-01", 50), ("2026-07-02", 0), ("2026-07-06", 50)), "blackouts": [{"start": "2026-07-02", "end": "2026-07-05"}]},
+            id="no money in a blackout",
+        ),
+        pytest.param({"blackouts": [{"start": "2026-07-01T00:00:00.000000001Z", "end": "2026-12-31"}]}, id="all but a nanosecond blacked out"),
+        pytest.param({"blackouts": [{"start": "2020-07-01", "end": "2020-12-31"}]}, id="a blackout of another year"),
+    ],
+)  # fmt: skip
+def test_a_shape_at_the_limit_holds(changes: Json) -> None:
+    good(**changes)
+
+
+# -- periods -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "recurrence"),
+    [
+        pytest.param({}, None, id="none"),
+        pytest.param({"period": "flight", "rollover": "carry_underspend", "partial_period": "prorated"}, None, id="of a flight nothing is carried"),
+        pytest.param({"period": "weekly"}, Recurrence("weekly", carries=False, is_prorated=False), id="weekly"),
+        pytest.param({"period": "monthly", "rollover": "carry_underspend"}, Recurrence("monthly", carries=True, is_prorated=False), id="carried"),
+        pytest.param({"period": "quarterly", "partial_period": "prorated"}, Recurrence("quarterly", carries=False, is_prorated=True), id="prorated"),
+    ],
+)  # fmt: skip
+def test_a_period_is_read(changes: Json, recurrence: Recurrence | None) -> None:
+    assert good(**changes).recurrence == recurrence
+
+
+def test_a_custom_curve_divides_a_flight_not_a_period() -> None:
+    why = "a custom curve needs the period flight: its segments are divided once"
+    wrong = custom(("2026-07-01", 100))
+    assert faults(period="weekly", curve=wrong, channels=[{**CTV, "curve": wrong}]) == {
+        "curve": why,
+        "channels[0].curve": why,
+    }
 
 
 # -- dates -------------------------------------------------------------------------------------------------------------

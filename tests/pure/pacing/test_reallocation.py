@@ -54,7 +54,7 @@ def table(text: str) -> list[tuple[Channel, Standing]]:
 def moves(text: str, **settings: int) -> str:
     rows = table(text)
     made = plan([channel for channel, _ in rows], **settings)
-    return ", ".join(map(in_short, propose(made, [standing for _, standing in rows])))
+    return ", ".join(map(in_short, propose(made, [standing for _, standing in rows], (made.total_budget, 1))))
 
 
 def in_short(move: Move) -> str:
@@ -127,7 +127,7 @@ def test_each_side_has_its_own_threshold() -> None:
             made.thresholds, underpacing_warning_pct=under * NANOS, overpacing_warning_pct=over * NANOS
         )
         tuned = msgspec.structs.replace(made, thresholds=thresholds)
-        assert len(propose(tuned, [standing for _, standing in rows])) == count
+        assert len(propose(tuned, [standing for _, standing in rows], (tuned.total_budget, 1))) == count
 
 
 def test_gaps_of_different_denominators_are_compared_exactly() -> None:
@@ -135,7 +135,7 @@ def test_gaps_of_different_denominators_are_compared_exactly() -> None:
     a, b, c = Channel("a", 10**12), Channel("b", 10**12), Channel("c", 10**12)
     standings = [standing(a, 0, 10**10), standing(b, 0, 3 * 10**10 + 1, 3), standing(c, 10**12, 10**9)]
     made = plan([a, b, c], max_pct=1, budget=10**12)
-    assert [move.source.scope_id for move in propose(made, standings)] == ["b"]
+    assert [move.source.scope_id for move in propose(made, standings, (made.total_budget, 1))] == ["b"]
 
 
 def test_a_larger_numerator_is_not_a_larger_gap() -> None:
@@ -143,7 +143,7 @@ def test_a_larger_numerator_is_not_a_larger_gap() -> None:
     a, b, c = Channel("a", 10**12), Channel("b", 10**12), Channel("c", 10**12)
     standings = [standing(a, 0, 10**10), standing(b, 0, 2 * 10**10, 3), standing(c, 10**12, 10**9)]
     made = plan([a, b, c], max_pct=1, budget=10**12)
-    assert [move.source.scope_id for move in propose(made, standings)] == ["a"]
+    assert [move.source.scope_id for move in propose(made, standings, (made.total_budget, 1))] == ["a"]
 
 
 MONEY = st.integers(0, 2000).map(lambda cents: cents * CENT) | st.integers(0, 20 * NANOS)
@@ -169,7 +169,7 @@ def test_money_is_conserved_and_every_limit_kept(
     rows: list[tuple[Channel, Standing]], min_amount: int, max_pct: int, digits: int
 ) -> None:
     made = plan([channel for channel, _ in rows], min_amount=min_amount, max_pct=max_pct, digits=digits, budget=10**11)
-    found = propose(made, [standing for _, standing in rows])
+    found = propose(made, [standing for _, standing in rows], (made.total_budget, 1))
     given_by: dict[str, int] = defaultdict(int)
     given_to: dict[str, int] = defaultdict(int)
     for move in found:

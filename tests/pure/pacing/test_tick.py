@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -674,3 +675,32 @@ def test_a_proposal_ends_with_the_flight() -> None:
     body = campaign.take(day(31))[0].body
     assert body["recommendations"] == []
     assert campaign.state.proposals == {}
+
+
+# -- changes of the plan -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("policy", ["forward", "reflow", "rebase"])
+def test_a_snapshot_names_the_policy_and_the_version_it_was_made_under(policy: str) -> None:
+    campaign = Campaign()
+    campaign.change(day(11), total_budget=6_000, budget_change_policy=policy)
+    named = [(body["plan_version"], body["budget_change_policy"]) for body in map(snapshot_at(campaign), (10, 11))]
+    assert named == [(1, "forward"), (2, policy)]
+
+
+def snapshot_at(campaign: Campaign) -> Callable[[int], Json]:
+    return lambda number: campaign.take(day(number))[0].body
+
+
+@pytest.mark.parametrize("policy", ["forward", "reflow", "rebase"])
+def test_the_percentages_before_a_change_can_still_be_made(policy: str) -> None:
+    """With its history a tick before the change comes out as it did, whatever the policy makes of what is after it."""
+    unchanged, changed = Campaign(), Campaign()
+    changed.change(day(11), total_budget=6_000, budget_change_policy=policy, curve={"kind": "back_loaded", "factor": 1})
+    told = [campaign.take(day(10), spent(950), first=True) for campaign in (unchanged, changed)]
+    assert told[0] == told[1]
+    assert told[0][0].body["pacing_pct"] == 105.56  # 950 of 900
+    assert (
+        changed.take(day(12), first=True)[0].body["pacing_pct"]
+        != unchanged.take(day(12), first=True)[0].body["pacing_pct"]
+    )

@@ -57,7 +57,7 @@ SNAPSHOT = """
     snapshot_id timestamp total_budget total_spend expected_spend pacing_pct deviation_pct budget_used_pct elapsed_pct
     variance_pp band remaining_budget required_daily_spend projected_spend projection_method projected_exhaustion_at
     dark_days data_through late_spend plan_version revision final complete future_spend period_start period_end
-    worst_child channel_snapshots deal_snapshots recommendations ledger_position
+    worst_child channel_snapshots deal_snapshots recommendations ledger_position budget_change_policy
 """
 DEVIATION = """
     alert_id snapshot_id scope scope_id transition alert_level direction deviation_pct threshold_pct spend

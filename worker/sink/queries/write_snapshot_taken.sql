@@ -41,6 +41,7 @@ WITH incoming AS MATERIALIZED (
         data_through = excluded.data_through,
         late_spend = excluded.late_spend,
         plan_version = excluded.plan_version,
+        budget_change_policy = excluded.budget_change_policy,
         revision = excluded.revision,
         final = excluded.final,
         complete = excluded.complete,
