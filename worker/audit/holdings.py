@@ -143,7 +143,11 @@ def _holding(held: Held) -> Holding:
     cells = [cell for each in uncounted for cell in map(each.value, each.all())]
     totals: ByAttribution = {(*name, None): list(figures) for name, figures in held.totals.items()}
     currency = held.currency if held.history is not None else None
-    return Holding(currency, held.is_ticked, totals, [*_cells(held.counted()), *_cells(cells)])
+    return Holding(currency, held.is_ticked, totals, [*_cells(_counted(held)), *_cells(cells)])
+
+
+def _counted(held: Held) -> Iterator[Cell]:
+    return held.counted(min(held.days, default=0), max(held.days, default=0))
 
 
 def _cells(cells: Iterable[Cell]) -> Iterator[tuple[Key, int, list[int]]]:
