@@ -1,7 +1,7 @@
 """
 Why an input is refused: the reasons in a dead letter's headers, each with what an operator should know.
 
-The list is closed and in one place, because alerts, counters and `pacing dlq` are read by these words. It imports
+The list is closed and in one place, because alerts, counters and dead letters are read by these words. It imports
 nothing: the ledger names reasons too.
 """
 

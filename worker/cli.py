@@ -128,12 +128,9 @@ def _add_audit(commands: Any) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    import gc
-
     from worker.evaluate import evaluate
 
-    # What a file leads to lives until the end: looking through it for garbage as often as usual costs a fifth.
-    gc.set_threshold(200_000, 20, 50)
+    _look_for_garbage_seldom()
     return evaluate(options.plan, options.spend, options.as_of)
 
 
@@ -223,9 +220,7 @@ def _ledger_import(options: argparse.Namespace) -> int:
     from worker.transfer import moving
 
     sections, faults = moving.read_file(options.file)
-    for fault in faults:
-        _complain(fault)
-    if faults:
+    if _complained(faults):
         return BAD_INPUT
     for line in _on_kafka(moving.import_(settings, sections, anew=options.repartition)):
         _print(line)
@@ -234,22 +229,31 @@ def _ledger_import(options: argparse.Namespace) -> int:
 
 def _audit(options: argparse.Namespace) -> int:
     settings = _settings()
-    import gc
-
     from worker.audit import command
     from worker.transfer import moving
 
-    # Every update that is read lives until the end: looking through them for garbage as often as usual is for nothing.
-    gc.set_threshold(200_000, 20, 50)
+    _look_for_garbage_seldom()
     sections, faults = moving.read_file(options.ledger) if options.ledger else ([], [])
-    for fault in faults:
-        _complain(fault)
-    if faults:
+    if _complained(faults):
         return BAD_INPUT
     report = _on_kafka(command.audit(settings, sections, options.partition))
     for line in report.lines():
         _print(line)
     return 0 if report.is_clean else FAILED
+
+
+def _look_for_garbage_seldom() -> None:
+    """What an input leads to lives until the end: looking through it for garbage as often as usual costs a fifth."""
+    import gc
+
+    gc.set_threshold(200_000, 20, 50)
+
+
+def _complained(faults: Sequence[str]) -> bool:
+    """Say each of *faults*; whether there was one."""
+    for fault in faults:
+        _complain(fault)
+    return bool(faults)
 
 
 def _on_kafka(work: Coroutine[Any, Any, T]) -> T:
