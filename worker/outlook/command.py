@@ -43,9 +43,10 @@ def forecast_next(origin: From, bursts: Sequence[str], inflations: Sequence[str]
 
     def lines(source: Source, as_of: int) -> Iterable[Body]:
         current = current_snapshots(source, as_of)[0]
-        for name in sorted(planned.keys() - {snapshot.campaign_id for snapshot in current}):
+        strangers = sorted(planned.keys() - {snapshot.campaign_id for snapshot in current})
+        for name in strangers:
             faults.tell(Fault("--burst", None, "", f"no campaign {name!r} has a period at {time_text(as_of)}"))
-        return () if faults.found else forecast(current, planned, rates)
+        return () if strangers else forecast(current, planned, rates)
 
     return _tell(origin, faults, lines)
 

@@ -80,11 +80,11 @@ class Fault(NamedTuple):
 
 
 class Ask(NamedTuple):
-    """One campaign's newest snapshot, taken by *tick*, of a period that began before and ended by these instants."""
+    """One campaign's newest snapshot, taken by *tick*, of a period that began and ended by these instants."""
 
     campaign_id: str
     tick: int
-    starts_before: int
+    starts_by: int
     ends_by: int
 
 
@@ -126,7 +126,7 @@ class Recorded:
     def _newest(self, ask: Ask) -> Snapshot | None:
         snapshots = self._by_campaign.get(ask.campaign_id, [])
         for index in range(bisect_right(snapshots, ask.tick, key=_tick) - 1, -1, -1):
-            if snapshots[index].start < ask.starts_before and snapshots[index].end <= ask.ends_by:
+            if snapshots[index].start <= ask.starts_by and snapshots[index].end <= ask.ends_by:
                 return snapshots[index]
         return None
 

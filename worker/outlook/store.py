@@ -55,7 +55,7 @@ class Store:
                 "newest_snapshots",
                 [ask.campaign_id for ask in part],
                 [_moment(ask.tick) for ask in part],
-                [_moment(ask.starts_before) for ask in part],
+                [_moment(ask.starts_by) for ask in part],
                 [_moment(ask.ends_by) for ask in part],
             )
             found += [_snapshot(row) for row in rows]

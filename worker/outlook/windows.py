@@ -46,7 +46,7 @@ class Pair(NamedTuple):
 
 def current_snapshots(source: Source, as_of: int) -> tuple[list[Snapshot], list[Snapshot]]:
     """Each campaign's snapshot of the period that holds *as_of*; and the last of those whose last period was over."""
-    newest = source.newest([Ask(name, as_of, as_of, FOREVER) for name in source.campaigns()])
+    newest = source.newest([Ask(name, as_of, as_of - 1, FOREVER) for name in source.campaigns()])
     closed = closings(source, {snapshot.campaign_id: as_of for snapshot in newest if snapshot.end == as_of})
     newest = [closed.get(snapshot.campaign_id, snapshot) for snapshot in newest]
     return [s for s in newest if s.end >= as_of], [s for s in newest if s.end < as_of]
@@ -54,7 +54,7 @@ def current_snapshots(source: Source, as_of: int) -> tuple[list[Snapshot], list[
 
 def closings(source: Source, ends: Mapping[str, int]) -> dict[str, Snapshot]:
     """By campaign, the last snapshot of its newest window that had ended by an instant."""
-    asked = [Ask(name, end, end, end) for name, end in ends.items()]
+    asked = [Ask(name, end, end - 1, end) for name, end in ends.items()]
     found = {snapshot.campaign_id: snapshot for snapshot in source.newest(asked)}
     late = [ask._replace(tick=ask.tick + CLOSED_WITHIN) for ask in asked if not _is_closed(found.get(ask.campaign_id))]
     return found | {snapshot.campaign_id: snapshot for snapshot in source.newest(late)}
@@ -108,7 +108,7 @@ def _at_the_same_point(source: Source, found: Sequence[Beside]) -> Mapping[str, 
             priors[closed.campaign_id] = closed
         elif closed is not None:
             by = closed.start + int(elapsed * (closed.end - closed.start))
-            asked.append(Ask(closed.campaign_id, by, closed.start + 1, closed.end))
+            asked.append(Ask(closed.campaign_id, by, closed.start, closed.end))
     starts = {closed.campaign_id: closed.start for (_, _, closed), _ in found if closed is not None}
     return priors | {s.campaign_id: s for s in source.newest(asked) if s.start == starts[s.campaign_id]}
 

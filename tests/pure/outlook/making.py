@@ -19,7 +19,7 @@ def part(budget: int, spend: int, expected: int = 0) -> Part:
     return Part(budget * NANOS, spend * NANOS, expected * NANOS)
 
 
-def taken(  # noqa: PLR0913  # what a snapshot has
+def taken(
     name: str = "c",
     *,
     at: int,
@@ -33,5 +33,11 @@ def taken(  # noqa: PLR0913  # what a snapshot has
     """A snapshot at an instant; of a linear plan, unless *more* says otherwise."""
     elapsed = min(max(at - start, 0), end - start)
     whole = Part(budget * NANOS, spend * NANOS, budget * NANOS * elapsed // (end - start))
-    fields = {"account_id": "acme", "currency": "USD", "revision": 0, "complete": True, "whole": whole} | more
+    fields: dict[str, Any] = {
+        "account_id": "acme",
+        "currency": "USD",
+        "revision": 0,
+        "complete": True,
+        "whole": whole,
+    } | more
     return Snapshot(campaign_id=name, tick=at, start=start, end=end, channels=dict(channels or {}), **fields)
