@@ -129,6 +129,7 @@ def _line(share: Share, inflation: int) -> Body:
         "as_of": _common([snapshot.as_of for snapshot in share.snapshots]),
         "period_start": _common([snapshot.start for snapshot in share.snapshots]),
         "period_end": _common([snapshot.end for snapshot in share.snapshots]),
+        "next_period_start": _common([snapshot.end for snapshot in share.snapshots]),
         "complete": all(snapshot.complete for snapshot in share.snapshots),
         "total_budget": printer.carried(budget),
         "total_spend": printer.carried(sum(snapshot.whole.spend for snapshot in share.snapshots)),
