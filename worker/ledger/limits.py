@@ -44,10 +44,11 @@ class LedgerLimits:
     """Versions of a campaign's plan: each bends the expected curve of those after it."""
 
     @classmethod
-    def unbounded(cls) -> LedgerLimits:
+    def unbounded(cls, *, tick_nanos: int) -> LedgerLimits:
         """For files, which are read whole and end: everything is remembered."""
         most = sys.maxsize
         return cls(
+            tick_nanos=tick_nanos,
             horizon_ms=most,
             ids=most,
             campaigns=most,
