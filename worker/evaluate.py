@@ -15,8 +15,10 @@ import sys
 from collections.abc import Iterator
 from typing import Final
 
+from worker.faults import Faults
 from worker.ledger import Ledger, LedgerLimits
-from worker.offline import Faults, as_numbered, batch, chunks, fold_plans, lines, take_tick
+from worker.offline import fold_plans, fold_spend, lines, take_tick
+from worker.recorded import read
 
 NO_OTHER_TICK: Final = 1 << 62
 """So long after the one tick that spend dated after it is parted by none (nanoseconds; 146 years)."""
@@ -46,12 +48,6 @@ def _events(plan: str, spend: str, tick: int, faults: Faults) -> Iterator[bytes]
     ledger = Ledger(0, 0, LedgerLimits.unbounded(tick_nanos=NO_OTHER_TICK))
     ledger.expect_tick(tick)
     fold_plans(ledger, plan, faults)
-    _fold_spend(ledger, spend, faults)
+    for items in read(spend, faults):
+        fold_spend(ledger, spend, items, faults)
     return iter(()) if faults.a_file_is_unread else lines(ledger, take_tick(ledger, tick, first=True))
-
-
-def _fold_spend(ledger: Ledger, name: str, faults: Faults) -> None:
-    """Fold the spend file, chunk by chunk."""
-    for chunk in chunks(name, faults):
-        folded = ledger.fold_spend(batch(name, chunk.numbers, chunk.values))
-        faults.tell_spend(name, folded, as_numbered)

@@ -1,142 +1,28 @@
 """
-What the commands over files share: items into a ledger, faults told, a tick taken and written down.
+What the commands over files share: items into a ledger, and a tick taken and written down.
 
 The ledger and the core are the worker's own; here is only what stands in Kafka's place.
 
     file ─▶ items, by the chunk ─▶ record batch ─▶ ledger ─▶ tick ─▶ events, in the order of the plan file
-               └─▶ faults: `file:line: field: what is wrong`, on standard error            Source: contract, rule 21
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from operator import attrgetter
-from typing import Final, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
-from schemas import wire
-from schemas.fields import parse_time
 from worker.events import encode_body
-from worker.files import STDIN, Chunk, UnreadableError, open_file, read_chunks
-from worker.intake import Unreadable, plan_of
-from worker.ledger import CampaignEvent, Folded, Ledger, RecordBatch, Refused
-from worker.progress_bar import watch
+from worker.faults import Fault, Faults
+from worker.ledger import CampaignEvent, Ledger, RecordBatch
+from worker.recorded import Items, read
 
-BAD_INPUT: Final = 2
 SLICE_CAMPAIGNS: Final = 10_000
-
-NOT_BAD_INPUT: Final = frozenset({"conflicting_update"})
-"""Refusals that are nobody's fault: the first update stands, and an alert tells of the second."""
-
-WHOLE_ITEM: Final = "message"
-"""What stands in the place of the field where a fault is the whole item's."""
-
-
-# --- faults ----------------------------------------------------------------------------------------------------------
-
-
-class Fault(NamedTuple):
-    """Something wrong with an input: `file:line: field: what is wrong`; without a number it is the file's."""
-
-    file: str
-    number: int | None
-    field: str
-    message: str
-
-    def __str__(self) -> str:
-        place = self.file if self.number is None else f"{self.file}:{self.number}: {self.field or WHOLE_ITEM}"
-        return _one_line(f"{place}: {self.message}")
-
-
-def _one_line(text: str) -> str:
-    """*text* without line breaks and whatever else would move a terminal's cursor."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-Explain = Callable[[bytes | None], tuple[wire.Fault, ...]]
-NumberOf = Callable[[int], int]
-"""The number by which a person finds the item that has an offset in the ledger's input."""
-
-
-class Faults:
-    """Tells each fault on standard error as it is found, and remembers that there was one."""
-
-    def __init__(self) -> None:
-        self.found = False
-        self.a_file_is_unread = False
-
-    @property
-    def code(self) -> int:
-        """The exit code so far: 0, or 2 if there was a fault."""
-        return BAD_INPUT if self.found else 0
-
-    def tell(self, fault: Fault) -> None:
-        """Write one line."""
-        self.found = True
-        sys.stderr.write(f"{fault}\n")
-
-    def tell_option(self, option: str, message: str) -> None:
-        """What is wrong with an option of the command."""
-        self.tell(Fault(option, None, "", message))
-
-    def tell_plans(self, file: str, folded: Folded, number_of: NumberOf) -> None:
-        """What was wrong with plans."""
-        for refused in folded.refused:
-            self._tell_each(file, refused, number_of(refused.offset), _faults_of_plan)
-
-    def tell_spend(self, file: str, folded: Folded, number_of: NumberOf) -> None:
-        """What was wrong with spend."""
-        # Late are corrections of earlier batches whose original has come by now and cannot be corrected.
-        for refused in sorted((*folded.refused, *folded.late), key=attrgetter("offset")):
-            if refused.reason not in NOT_BAD_INPUT:
-                self._tell_each(file, refused, number_of(refused.offset), wire.explain_update)
-
-    def _tell_each(self, file: str, refused: Refused, number: int, explain: Explain) -> None:
-        """Write a line for every fault of form or meaning of an item, else for what the ledger has against it."""
-        for field, message in explain(refused.value) or [(refused.field, refused.detail)]:
-            self.tell(Fault(file, number, field, message))
-
-    def time(self, option: str, text: str) -> int | None:
-        """The instant an option names; None, and told, where it names none."""
-        try:
-            return parse_time(text)
-        except ValueError as error:
-            self.tell_option(option, str(error))
-            return None
-
-    def one_standard_input(self, **files: str | None) -> None:
-        """Only one of *files*, by the option that names it, may be standard input."""
-        taken = [option for option, name in files.items() if name == STDIN]
-        for option in taken[1:]:
-            self.tell_option(f"--{option}", f"standard input is the {taken[0]} already")
-
-
-def _faults_of_plan(value: bytes | None) -> tuple[wire.Fault, ...]:
-    """Every fault of a plan: of its form, or if that is good of its meaning."""
-    plan = plan_of(value)
-    return plan.faults if isinstance(plan, Unreadable) else ()
 
 
 # --- items -----------------------------------------------------------------------------------------------------------
 
 
-def chunks(name: str, faults: Faults, *, bar: bool = True) -> Iterator[Chunk]:
-    """The items of the file called *name*, with a *bar* if it is long; what is wrong with the file itself is told."""
-    try:
-        with open_file(name) as file:
-            read = read_chunks(file)
-            for chunk in watch(read, file, name) if bar else read:
-                yield chunk
-                for number, message in chunk.misshapen:
-                    faults.tell(Fault(name, number, "", message))
-    except UnreadableError as error:
-        faults.a_file_is_unread = True
-        faults.tell(Fault(name, None, "", str(error)))
-
-
-def batch(topic: str, numbers: Sequence[int], values: Sequence[bytes]) -> RecordBatch:
+def batch(topic: str, numbers: Sequence[int], values: Sequence[bytes | None]) -> RecordBatch:
     """Items of a file as a ledger takes them: what is an offset in a topic is the item's number here."""
     return RecordBatch(topic, 0, numbers, [None] * len(values), values, max_timestamp=-1)
 
@@ -147,10 +33,9 @@ def as_numbered(offset: int) -> int:
 
 
 def fold_plans(ledger: Ledger, name: str, faults: Faults) -> None:
-    """Fold a file of plans; one without any is a fault."""
-    for chunk in chunks(name, faults):
-        folded = ledger.fold_plans(batch(name, chunk.numbers, chunk.values))
-        faults.tell_plans(name, folded, as_numbered)
+    """Fold a file of plans, all before the first tick; one without any is a fault."""
+    for items in read(name, faults):
+        _fold_plans(ledger, name, items, faults)
     if not faults.found and not ledger.campaigns:
         faults.tell(no_plan(name))
 
@@ -158,6 +43,24 @@ def fold_plans(ledger: Ledger, name: str, faults: Faults) -> None:
 def no_plan(name: str) -> Fault:
     """The fault of a plan file without any."""
     return Fault(name, 1, "", "there is no plan in the file")
+
+
+def _fold_plans(ledger: Ledger, name: str, items: Items, faults: Faults) -> None:
+    """Fold plans; of those in records the timestamp is known, from which one counts that does not say."""
+    if items.records is None:
+        faults.tell_plans(name, ledger.fold_plans(batch(name, items.numbers, items.values)), as_numbered)
+        return
+    for number, value, record in zip(items.numbers, items.values, items.records, strict=True):
+        if value is None:
+            faults.tell(Fault(name, number, "payload", "a tombstone: when it ended the plan only recorded cuts tell"))
+            continue
+        stamped = batch(name, [number], [value])._replace(timestamps=record.timestamps)
+        faults.tell_plans(name, ledger.fold_plans(stamped), as_numbered)
+
+
+def fold_spend(ledger: Ledger, name: str, items: Items, faults: Faults) -> None:
+    """Fold updates of a file of spend."""
+    faults.tell_spend(name, ledger.fold_spend(batch(name, items.numbers, items.values)), as_numbered)
 
 
 # --- ticks -----------------------------------------------------------------------------------------------------------
