@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from operator import add
 from typing import Any, Final, NamedTuple
 
 from worker.ledger.cells import ATTRIBUTION, COUNT, DAY, LATEST, NEVER, Cell, Key, TickCuts, awkward, lasting
@@ -22,10 +23,8 @@ from worker.ledger.stretches import Crossing, SpendCell, Stretches
 from worker.ledger.uncounted import NOWHERE, OpenCell, Uncounted
 from worker.pacing import Attribution, Case, Counted, Figures, PacingState, PlanHistory, Totals, plan_cuts
 
-RECENT: Final = 6
-"""Counted cells kept beside the totals before they move to their days: a day's record is written about once an hour."""
 KEPT: Final = 2
-"""The latest of them, into which most of what comes late falls."""
+"""Of the recent cells the latest, into which most of what comes late falls: they stay when the others move to days."""
 
 Cases = dict[str, tuple[int, dict[str | None, int]]]
 """By kind: how many, and the money that stayed out of the totals by currency (None: the plan's)."""
@@ -294,8 +293,8 @@ class Campaign:
             named[name] = named.get(name, 0) + amount
         return named
 
-    def after_tick(self, state: PacingState) -> None:
-        """The tick is taken: what waited for it is pending now, and counted cells may move to their days."""
+    def after_tick(self, state: PacingState, recent: int) -> None:
+        """The tick is taken: what waited is pending now, and more counted cells than *recent* go to their days."""
         if state is not self.state or self.cases or self.waiting_cases:
             self.mark(CAMPAIGN)
         self.state = state
@@ -310,7 +309,7 @@ class Campaign:
         # Of a recurring budget's windows each tick asks for a few: what was not asked for now is made again if it is.
         self.prefixes = {cut: prefix for cut, prefix in self.prefixes.items() if cut in self.asked}
         self.asked.clear()
-        if len(self.recent) > RECENT:
+        if len(self.recent) > recent:
             self._store(sorted(self.recent)[:-KEPT])
 
     def _store(self, starts: Iterable[int]) -> None:
@@ -404,8 +403,8 @@ def _add(totals: Totals, name: Attribution, held: list[int]) -> None:
     if figures is None:
         totals[name] = held[:COUNT]
     else:
-        for at in range(COUNT):
-            figures[at] += held[at]
+        # As long as the shorter: a holding has more behind its figures.
+        figures[:] = map(add, figures, held)
 
 
 def _add_all(totals: Totals, more: Totals) -> None:

@@ -177,10 +177,10 @@ def check(naive: NaiveCampaign, told: Told, cut: int) -> None:
     edges = DAYS if len(told.spends) == len(DAYS) - 1 else DAYS[1:-1]
     spent_by = cache(lambda before: spend(naive.totals(cut, min(before, tick + 1))))
     assert told.spends == [spent_by(end) - spent_by(start) for start, end in pairwise(edges)]
-    for (amount, since, until), at in told.reached.items():
+    for (amount, since, until), reached in told.reached.items():
         times = naive.times(cut, NEVER if since is None else since, min(until or tick + 1, tick + 1))
         before = spent_by(NEVER if since is None else since)
-        assert at == next((time for time in times if spent_by(time + 1) - before >= amount), None)
+        assert reached == next((time for time in times if spent_by(time + 1) - before >= amount), None)
     conflicts = counted.cases.get("conflicting_update")
     told_cases = {} if conflicts is None else {"conflicting_update": (conflicts.count, conflicts.amount)}
     assert told_cases == naive.cases(cut)

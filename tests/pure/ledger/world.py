@@ -30,7 +30,11 @@ QUARTERS = (START + 15 * MINUTE, START + 30 * MINUTE)
 """Instants that may be asked for though no plan names them, as the start of a period."""
 EDGES = (START - 60 * MINUTE, START, *QUARTERS, START + 60 * MINUTE, START + 24 * HOUR)
 """Between them the spend is asked for, as if they were midnights."""
-ASKED = ((NANO, None, None), (3 * 10**9, None, None), (2 * 10**9, QUARTERS[0], START + 45 * MINUTE))
+ASKED: tuple[tuple[int, int | None, int | None], ...] = (
+    (NANO, None, None),
+    (3 * 10**9, None, None),
+    (2 * 10**9, QUARTERS[0], START + 45 * MINUTE),
+)
 """(nanos, since, until): when the spend dated within came to so much."""
 
 

@@ -393,6 +393,7 @@ CURVE = st.sampled_from([None, None, {"kind": "front_loaded", "factor": "0.7"}])
 ZONE = st.sampled_from(["UTC", "Europe/Berlin", "America/New_York"])
 METHOD = st.sampled_from(["run_rate", "trailing_7d", "seasonal", "seasonal"])
 DARK = st.lists(st.tuples(st.integers(0, 70), st.integers(0, 40), st.sampled_from([0, 1])), max_size=3)
+TIMES = st.sampled_from([Decimal(times) for times in ("0.9", "1", "1.1", "2", "5")])
 PERIOD = st.sampled_from(["flight", "flight", "flight", "monthly", "quarterly"])
 
 
@@ -401,13 +402,13 @@ def long_flights(draw: DrawFn) -> tuple[Json, list[Json], str]:
     days, amounts = draw(DAY_COUNT), draw(AMOUNTS)
     until = draw(st.integers(0, days))
     spends = [amounts[day % len(amounts)] for day in range(until)]
-    whole = sum(Decimal(amount) for amount in spends) or Decimal(1)
+    whole = sum(map(Decimal, spends), Decimal()) or Decimal(1)
     plan = {
         **APRIL,
         "timezone": draw(ZONE),
         "flight_start": START.isoformat(),
         "flight_end": (START + timedelta(days=days - 1)).isoformat(),
-        "total_budget": str(max(Decimal(1), whole * draw(st.sampled_from([Decimal("0.9"), 1, Decimal("1.1"), 2, 5])))),
+        "total_budget": str(max(Decimal(1), whole * draw(TIMES))),
         "weekday_weights": draw(WEIGHTS),
         "hour_weights": draw(st.sampled_from([None, None, HOURS])),
         "curve": draw(CURVE),
