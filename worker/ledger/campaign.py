@@ -16,9 +16,10 @@ from typing import Any, Final, NamedTuple
 
 from worker.ledger.cells import ATTRIBUTION, COUNT, DAY, LATEST, NEVER, Cell, Key, TickCuts, awkward, lasting
 from worker.ledger.kinds import CAMPAIGN, COUNTED, HISTORY, PENDING
-from worker.ledger.packing import Pair, decode, encode, pack_cells, unpack_cell
+from worker.ledger.packing import Pair, decode, encode, pack_cells, unpack_cell, unpack_spend
 from worker.ledger.series import Identity, Series
 from worker.ledger.sheet import Sheet
+from worker.ledger.stretches import Crossing, SpendCell, Stretches
 from worker.ledger.uncounted import NOWHERE, OpenCell, Uncounted
 from worker.pacing import Attribution, Case, Counted, Figures, PacingState, PlanHistory, Totals, plan_cuts
 
@@ -70,6 +71,7 @@ class Campaign:
         "cell",
         "changed",
         "corrections",
+        "crossing",
         "currency",
         "cuts",
         "days",
@@ -88,6 +90,7 @@ class Campaign:
         "row",
         "series",
         "state",
+        "stretches",
         "ticks",
         "totals",
         "waiting",
@@ -125,6 +128,10 @@ class Campaign:
         self.prefixes: dict[int, Prefix] = {}
         self.asked: set[int] = set()
         """Which of them the open tick has asked for."""
+        self.stretches: Stretches | None = None
+        """Spend by the days that were last asked for, kept up to date."""
+        self.crossing: Crossing | None = None
+        """When an amount was reached, as last asked for; None again when something is counted before that."""
         self.state = PacingState()
         # -- what later updates are compared with
         self.series: dict[Identity, Series] = {}
@@ -154,6 +161,7 @@ class Campaign:
         self.cuts = awkward(plan_cuts(history))
         self.cell = NOWHERE
         self.prefixes.clear()
+        self.stretches = self.crossing = None
 
     def forget_versions(self, tick: int) -> None:
         """Drop plans that no tick after *tick* asks for."""
@@ -243,6 +251,8 @@ class Campaign:
             data_through_before=self._latest_before,
             new=new,
             cases=self._cases(),
+            spends=self._spends,
+            reached=self._reached,
         )
 
     def _count_cell(self, cell: Cell) -> Totals:
@@ -253,6 +263,10 @@ class Campaign:
         self.latest = max(self.latest, cell.latest)
         _add_all(self.totals, counted)
         self._keep(cell)
+        if self.stretches is not None:
+            self.stretches.add(cell.lo, cell.spend())
+        if self.crossing is not None and cell.lo < self.crossing.end:
+            self.crossing = None
         for cut, prefix in self.prefixes.items():
             if cell.lo < cut:
                 prefix.latest = max(prefix.latest, cell.latest)
@@ -352,6 +366,29 @@ class Campaign:
     def _latest_before(self, cut: int) -> int | None:
         latest = self.prefix(cut).latest
         return None if latest == NEVER else latest
+
+    def _spends(self, edges: tuple[int, ...]) -> Sequence[int]:
+        """What is counted from each of those quarters of an hour to the next."""
+        held = self.stretches
+        if held is None or held.edges != edges:
+            held = self.stretches = Stretches(edges, held, self.latest, self._spend_cells)
+        return held.sums
+
+    def _reached(self, spend: int, since: int | None, until: int | None) -> int | None:
+        """See `Counted.first_reached`."""
+        if self.crossing is None or self.crossing.asked != (spend, since, until):
+            self.crossing = Crossing.of(self._spend_cells(NEVER, -NEVER), spend, since, until)
+        return self.crossing.at
+
+    def _spend_cells(self, start: int, end: int) -> Iterator[SpendCell]:
+        """The spend of every counted cell of the days that [start, end) touches, in any order."""
+        first, last = start // DAY, end // DAY
+        for number, data in self.days.items():
+            if first <= number <= last:
+                for packed in decode(data):
+                    yield unpack_spend(number, packed)
+        for cell in self.recent.values():
+            yield cell.lo, cell.latest, cell.spend()
 
     def counted(self, first: int, last: int) -> Iterator[Cell]:
         """Every counted cell of those days, and the recent; one start may come twice, in its day and among them."""
