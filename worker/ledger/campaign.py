@@ -22,10 +22,8 @@ from worker.ledger.sheet import Sheet
 from worker.ledger.uncounted import NOWHERE, OpenCell, Uncounted
 from worker.pacing import Attribution, Case, Counted, Figures, PacingState, PlanHistory, Totals, plan_cuts
 
-RECENT: Final = 6
-"""Counted cells kept beside the totals before they move to their days: a day's record is written about once an hour."""
 KEPT: Final = 2
-"""The latest of them, into which most of what comes late falls."""
+"""Of the recent cells the latest, into which most of what comes late falls: they stay when the others move to days."""
 
 Cases = dict[str, tuple[int, dict[str | None, int]]]
 """By kind: how many, and the money that stayed out of the totals by currency (None: the plan's)."""
@@ -281,8 +279,8 @@ class Campaign:
             named[name] = named.get(name, 0) + amount
         return named
 
-    def after_tick(self, state: PacingState) -> None:
-        """The tick is taken: what waited for it is pending now, and counted cells may move to their days."""
+    def after_tick(self, state: PacingState, recent: int) -> None:
+        """The tick is taken: what waited is pending now, and more counted cells than *recent* go to their days."""
         if state is not self.state or self.cases or self.waiting_cases:
             self.mark(CAMPAIGN)
         self.state = state
@@ -297,7 +295,7 @@ class Campaign:
         # Of a recurring budget's windows each tick asks for a few: what was not asked for now is made again if it is.
         self.prefixes = {cut: prefix for cut, prefix in self.prefixes.items() if cut in self.asked}
         self.asked.clear()
-        if len(self.recent) > RECENT:
+        if len(self.recent) > recent:
             self._store(sorted(self.recent)[:-KEPT])
 
     def _store(self, starts: Iterable[int]) -> None:

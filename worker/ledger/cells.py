@@ -125,8 +125,7 @@ class Cell:
             held = self.held[key] = [0, 0, 0, 0, 0, 0, 0, 0, attribution, 0, NEVER]
         held[:COUNT] = map(add, held, figures)
         held[UPDATES] += updates
-        if latest > held[LATEST]:
-            held[LATEST] = latest
+        held[LATEST] = max(held[LATEST], latest)
 
     def absorb(self, other: Cell) -> None:
         """Count what *other* holds as well."""
