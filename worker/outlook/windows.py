@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Final, NamedTuple
 
-from worker.outlook.recorded import Ask, Snapshot, Source
+from worker.outlook.published import Ask, Snapshot, Source
 from worker.pacing.amounts import DAY
 
 FOREVER: Final = (1 << 63) - 1
