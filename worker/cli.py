@@ -42,8 +42,9 @@ COMPARE: Final = """
 Print this period beside the one before it, at the same elapsed share: spend, budget used, elapsed, pacing and variance
 with their changes, as NDJSON; a line for each account, campaign and channel.
 
-A FILE holds events as `pacing evaluate` prints them, of as many ticks as you like; '-' is standard input. Without one
-the snapshots are those in PostgreSQL (--dsn, else PACING_POSTGRES_DSN).
+A FILE holds events as `pacing evaluate` and `pacing replay` print them, of as many ticks as you like, or the records
+`kcat -J` writes; '-' is standard input. Without one the snapshots are those in PostgreSQL (--dsn, else
+PACING_POSTGRES_DSN).
 """
 FORECAST: Final = """
 Print what the next period takes, as NDJSON, a line for each account and campaign:
@@ -51,8 +52,9 @@ Print what the next period takes, as NDJSON, a line for each account and campaig
     (baseline + bursts) x (1 + inflation)
 
 The baseline is what the period that holds the time asked for has spent, if it is over, else what it comes to: as its
-snapshot projects, else at its rate so far. A FILE holds events as `pacing evaluate` prints them; '-' is standard input.
-Without one the snapshots are those in PostgreSQL (--dsn, else PACING_POSTGRES_DSN).
+snapshot projects, else at its rate so far. A FILE holds events as `pacing evaluate` and `pacing replay` print them, or
+the records `kcat -J` writes; '-' is standard input. Without one the snapshots are those in PostgreSQL (--dsn, else
+PACING_POSTGRES_DSN).
 """
 REPLAY: Final = """
 Take every tick of a recorded stream offline, by the worker's own core, and print their events as NDJSON.

@@ -27,10 +27,10 @@ MAY_IMPORT: Final = {
     "worker.ledger": ("schemas", "worker.pacing", "worker.intake", "worker.ledger"),
     # A second opinion on the ledger is one only as long as it asks the ledger nothing.
     "worker.audit.recount": ("schemas",),
-    "worker.outlook.recorded": ("schemas",),
-    "worker.outlook.windows": ("schemas", "worker.pacing", "worker.outlook.recorded"),
-    "worker.outlook.comparison": ("schemas", "worker.pacing", "worker.outlook.recorded", "worker.outlook.windows"),
-    "worker.outlook.forecast": ("schemas", "worker.pacing", "worker.outlook.recorded", "worker.outlook.windows"),
+    "worker.outlook.published": ("schemas",),
+    "worker.outlook.windows": ("schemas", "worker.pacing", "worker.outlook.published"),
+    "worker.outlook.comparison": ("schemas", "worker.pacing", "worker.outlook.published", "worker.outlook.windows"),
+    "worker.outlook.forecast": ("schemas", "worker.pacing", "worker.outlook.published", "worker.outlook.windows"),
     "worker.metrics": (),
     "worker.exits": (),
 }
@@ -44,7 +44,7 @@ ONLY_IMPORTED_BY: Final = {
 
 PURE: Final = (
     *("worker.pacing", "worker.intake", "worker.ledger", "worker.audit.recount"),
-    *("worker.outlook.recorded", "worker.outlook.windows", "worker.outlook.comparison", "worker.outlook.forecast"),
+    *("worker.outlook.published", "worker.outlook.windows", "worker.outlook.comparison", "worker.outlook.forecast"),
 )
 
 # No network, no files, no clock, no chance, and nothing that is slow to import.

@@ -1,7 +1,7 @@
 """
-What recorded snapshots say of a period beside the one before it, and of the one after it.
+What published snapshots say of a period beside the one before it, and of the one after it.
 
-    recorded      a published snapshot, read exactly; a file's worth of them
+    published     a snapshot as it was published, read exactly; a file's worth of them
     windows       which snapshot stands for this period, for the one before it at the same point, and for its end
     comparison    two periods side by side, by account, campaign and channel
     forecast      what the next period takes: baseline, bursts, inflation

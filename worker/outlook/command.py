@@ -1,4 +1,4 @@
-"""`pacing compare` and `pacing forecast`: recorded snapshots in, a line of JSON for each account and campaign out."""
+"""`pacing compare` and `pacing forecast`: published snapshots in, a line of JSON for each account and campaign out."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
-from schemas.fields import AMOUNT, NANOS, Range, parse_time, read_decimal
+from schemas.fields import AMOUNT, NANOS, Range, read_decimal
 from worker.events import encode_body
-from worker.faults import BAD_INPUT, Fault, Faults
+from worker.faults import Fault, Faults
 from worker.outlook.comparison import comparison
 from worker.outlook.forecast import forecast
-from worker.outlook.recorded import Source
+from worker.outlook.published import Source
 from worker.outlook.windows import current_snapshots, pairs
 from worker.pacing.amounts import time_text
 
@@ -45,7 +45,7 @@ def forecast_next(origin: From, bursts: Sequence[str], inflations: Sequence[str]
         current = current_snapshots(source, as_of)[0]
         strangers = sorted(planned.keys() - {snapshot.campaign_id for snapshot in current})
         for name in strangers:
-            faults.tell(Fault("--burst", None, "", f"no campaign {name!r} has a period at {time_text(as_of)}"))
+            faults.tell_option("--burst", f"no campaign {name!r} has a period at {time_text(as_of)}")
         return () if strangers else forecast(current, planned, rates)
 
     return _tell(origin, faults, lines)
@@ -53,11 +53,11 @@ def forecast_next(origin: From, bursts: Sequence[str], inflations: Sequence[str]
 
 def _tell(origin: From, faults: Faults, lines: Callable[[Source, int], Iterable[Body]]) -> int:
     """Print *lines* of the snapshots asked for; every fault is told, and none but good snapshots count."""
-    as_of = _as_of(origin, faults)
+    as_of = None if origin.as_of is None else faults.time("--as-of", origin.as_of)
     if not faults.found:
         with _source(origin, faults) as source:
             _print(origin, faults, lines, source, source.last_tick() if as_of is None else as_of)
-    return BAD_INPUT if faults.found else 0
+    return faults.code
 
 
 def _print(
@@ -91,23 +91,13 @@ def _source(origin: From, faults: Faults) -> Iterator[Source]:
 # --- options ---------------------------------------------------------------------------------------------------------
 
 
-def _as_of(origin: From, faults: Faults) -> int | None:
-    if origin.as_of is None:
-        return None
-    try:
-        return parse_time(origin.as_of)
-    except ValueError as error:
-        faults.tell(Fault("--as-of", None, "", str(error)))
-        return None
-
-
 def _bursts(texts: Sequence[str], faults: Faults) -> dict[str, int]:
     """The nanos planned for each campaign; several of a campaign add up."""
     planned: dict[str, int] = {}
     for text in texts:
         campaign, equals, amount = text.rpartition("=")
         if not (campaign and equals):
-            faults.tell(Fault("--burst", None, "", f"{text!r} is not CAMPAIGN=AMOUNT"))
+            faults.tell_option("--burst", f"{text!r} is not CAMPAIGN=AMOUNT")
         else:
             planned[campaign] = planned.get(campaign, 0) + _read(amount, AMOUNT, "--burst", faults)
     return planned
@@ -117,5 +107,5 @@ def _read(text: str, within: Range, option: str, faults: Faults) -> int:
     try:
         return read_decimal(text, within)
     except ValueError as error:
-        faults.tell(Fault(option, None, "", str(error)))
+        faults.tell_option(option, str(error))
         return 0

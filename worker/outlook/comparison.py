@@ -23,7 +23,7 @@ from itertools import groupby
 from typing import Any, Final, NamedTuple
 
 from schemas.fields import minor_digits
-from worker.outlook.recorded import Part, Snapshot
+from worker.outlook.published import Part, Snapshot
 from worker.outlook.windows import Pair, account_of
 from worker.pacing.amounts import Currency, Number, currency_of, percent, time_text
 

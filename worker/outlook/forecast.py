@@ -28,7 +28,7 @@ from itertools import groupby
 from typing import Any, Final, NamedTuple
 
 from schemas.fields import NANOS, format_money, minor_digits
-from worker.outlook.recorded import Snapshot
+from worker.outlook.published import Snapshot
 from worker.outlook.windows import Account, account_of
 from worker.pacing.amounts import currency_of, percent, time_text
 

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from typing import Any, Final
 
 from schemas.fields import format_time
-from worker.outlook.recorded import Ask, Fault, Snapshot, channels_of, snapshot_of
+from worker.outlook.published import Ask, Fault, Snapshot, channels_of, snapshot_of
 from worker.sink.database import connect, query
 
 ASKED_AT_ONCE: Final = 10_000
@@ -39,15 +39,15 @@ class Store:
         }
 
     def last_tick(self) -> int | None:
-        """As `recorded.Source` says."""
+        """As `published.Source` says."""
         return max(self._ticks.values(), default=None)
 
     def campaigns(self) -> Sequence[str]:
-        """As `recorded.Source` says."""
+        """As `published.Source` says."""
         return list(self._ticks)
 
     def newest(self, asked: Sequence[Ask]) -> list[Snapshot]:
-        """As `recorded.Source` says."""
+        """As `published.Source` says."""
         found = []
         for first in range(0, len(asked), ASKED_AT_ONCE):
             part = asked[first : first + ASKED_AT_ONCE]

@@ -5,7 +5,8 @@ Which snapshots a period is compared by. Pure.
                       counts "day 30" as of the midnight that ends it
     at this point     the window before it, at the same elapsed share of its own length: 60 % of April (18 days) beside
                       60 % of March (18.6 days), as StackAdapt compares "62 % at 60 % elapsed" with "73 %"
-    its end           the last snapshot of the window before
+    its end           the last snapshot of the window before: what was known when it closed (only a flight's end is
+                      told again when credits come later)
 
 A window is not compared with one of another kind: a campaign that was launched on 28 March has no March to speak of.
 Calendar periods of a kind differ by less than a tenth (28 days to 31, 90 to 92), so two windows are alike if the
@@ -18,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Final, NamedTuple
 
-from worker.outlook.recorded import Ask, Snapshot, Source
+from worker.outlook.published import Ask, Snapshot, Source
 from worker.pacing.amounts import DAY
 
 FOREVER: Final = (1 << 63) - 1

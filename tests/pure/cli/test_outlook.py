@@ -95,6 +95,33 @@ def test_a_campaigns_name_may_have_an_equals_sign(tmp_path: Path) -> None:
     assert told[1]["burst_spend"] == "1.00"
 
 
+def test_a_file_may_hold_the_records_of_a_topic(tmp_path: Path) -> None:
+    records = [
+        {"partition": 0, "offset": 7, "key": "c", "payload": json.dumps(MID_APRIL)},
+        {"partition": 0, "offset": 8, "key": "c", "payload": None},
+    ]
+    code, told, faults = pacing(tmp_path, "forecast", "--snapshots", written(tmp_path, *records))
+    assert (code, faults, [line["forecast_spend"] for line in told]) == (0, [], ["1200.00"] * 2)
+
+
+def test_a_replay_closes_the_period_before(tmp_path: Path) -> None:
+    plan = {"campaign_id": "c", "account_id": "a", "currency": "USD", "total_budget": "100", "period": "monthly"}
+    plan |= {"flight_start": "2026-03-01", "flight_end": "2026-05-31"}
+    spend = [
+        {"event_id": day, "source": "s", "campaign_id": "c", "event_time": f"2026-{day}T12:00:00Z", "spend": "30"}
+        for day in ("03-10", "03-20", "04-10")
+    ]
+    files = ("--plan", written(tmp_path, plan, name="plan"), "--spend", written(tmp_path, *spend, name="spend"))
+    command = [sys.executable, "-m", "worker.cli", "replay", *files, "--tick", "6h", "--to", "2026-04-16T00:00:00Z"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    events = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=True).stdout
+    _, told, _ = pacing(tmp_path, "compare", "--snapshots", "-", given=events)
+    assert (told[1]["prior_as_of"], told[1]["prior_period_spend"]) == ("2026-03-16T12:00:00Z", "60.00")
+    assert told[1]["total_spend"] == {"current": "30.00", "prior": "30.00", "change": "0.00", "change_pct": 0.0}
+    _, told, _ = pacing(tmp_path, "forecast", "--snapshots", "-", "--as-of", "2026-04-01T00:00:00Z", given=events)
+    assert (told[1]["baseline_method"], told[1]["baseline_spend"]) == ("actual", "60.00")
+
+
 def test_the_time_asked_for_decides_which_period_is_this_one(tmp_path: Path) -> None:
     march = {"period_start": "2026-03-01T00:00:00Z", "period_end": "2026-04-01T00:00:00Z"}
     closing = snapshot("c", "2026-04-01T00:00:00Z", total_spend="900.00", final=True, **march)

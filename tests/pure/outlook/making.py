@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from schemas.fields import NANOS, parse_time
-from worker.outlook.recorded import Part, Snapshot
+from worker.outlook.published import Part, Snapshot
 
 DAY: Final = 86_400 * NANOS
 APRIL: Final = parse_time("2026-04-01T00:00:00Z")

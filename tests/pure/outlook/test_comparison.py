@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.pure.outlook.making import APRIL, DAY, MARCH, part, taken
 from worker.outlook.comparison import comparison
-from worker.outlook.recorded import Snapshot
+from worker.outlook.published import Snapshot
 from worker.outlook.windows import Pair
 
 NOW = APRIL + 18 * DAY

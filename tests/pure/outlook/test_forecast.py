@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from schemas.fields import NANOS
 from tests.pure.outlook.making import APRIL, DAY, MARCH, MAY, taken
 from worker.outlook.forecast import baseline_of, forecast, forecast_spend
-from worker.outlook.recorded import Snapshot
+from worker.outlook.published import Snapshot
 
 AMOUNT = st.integers(0, 10**12)
 INFLATION = st.integers(1 - 100 * NANOS, 1_000 * NANOS)

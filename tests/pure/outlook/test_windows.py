@@ -8,7 +8,7 @@ import pytest
 
 from schemas.fields import NANOS, parse_time
 from tests.pure.outlook.making import APRIL, DAY, MARCH, MAY, taken
-from worker.outlook.recorded import Recorded, Snapshot
+from worker.outlook.published import Published, Snapshot
 from worker.outlook.windows import Pair, are_alike, current_snapshots, pairs
 
 JUNE = parse_time("2026-06-01T00:00:00Z")
@@ -20,7 +20,7 @@ def in_march(at: int, name: str = "c", spend: int = 0, revision: int = 0, start:
 
 
 def only(snapshots: list[Snapshot], as_of: int) -> Pair:
-    (pair,) = pairs(Recorded(snapshots), as_of)
+    (pair,) = pairs(Published(snapshots), as_of)
     return pair
 
 
@@ -49,7 +49,7 @@ def test_a_closing_snapshot_is_found_at_the_first_tick_after_the_end() -> None:
     late = [in_march(MARCH + 30 * DAY, spend=30), in_march(APRIL + 5 * HOUR, spend=31)]
     opening = [taken(at=APRIL + 5 * HOUR), taken(at=APRIL + 6 * HOUR)]
     assert only(late + opening, APRIL + 6 * HOUR).closed == late[1]
-    assert current_snapshots(Recorded(late + opening), APRIL)[0] == [late[1]]
+    assert current_snapshots(Published(late + opening), APRIL)[0] == [late[1]]
 
 
 def test_of_several_closing_snapshots_the_last_revision_stands() -> None:
@@ -88,7 +88,7 @@ def test_periods_are_alike_up_to_a_tenth(days: int, other: int, *, alike: bool) 
 
 def test_what_ended_where_its_accounts_periods_began_is_told_as_gone() -> None:
     gone = [in_march(MARCH + 18 * DAY, "gone", spend=8), in_march(APRIL, "gone", spend=9)]
-    found = pairs(Recorded([*gone, taken("now", at=APRIL + 18 * DAY)]), APRIL + 18 * DAY)
+    found = pairs(Published([*gone, taken("now", at=APRIL + 18 * DAY)]), APRIL + 18 * DAY)
     assert found == [(taken("now", at=APRIL + 18 * DAY), None, None), (None, gone[0], gone[1])]
 
 
@@ -103,8 +103,8 @@ def test_what_ended_where_its_accounts_periods_began_is_told_as_gone() -> None:
 )
 def test_what_ended_before_another_kind_of_period_is_not_told(other: dict[str, Any]) -> None:
     now = taken("now", at=APRIL + 3 * DAY, **other)
-    assert pairs(Recorded([in_march(APRIL, "gone"), now]), APRIL + 3 * DAY) == [(now, None, None)]
+    assert pairs(Published([in_march(APRIL, "gone"), now]), APRIL + 3 * DAY) == [(now, None, None)]
 
 
 def test_a_period_that_has_not_begun_is_not_the_current_one() -> None:
-    assert pairs(Recorded([taken(at=MARCH), in_march(MARCH, "other")]), MARCH) == []
+    assert pairs(Published([taken(at=MARCH), in_march(MARCH, "other")]), MARCH) == []

@@ -89,7 +89,7 @@ class Ask(NamedTuple):
 
 
 class Source(Protocol):
-    """Where recorded snapshots are."""
+    """Where published snapshots are."""
 
     def last_tick(self) -> int | None:
         """The newest tick there is; None without a snapshot."""
@@ -101,7 +101,7 @@ class Source(Protocol):
         """What each asks for, where there is such a snapshot."""
 
 
-class Recorded:
+class Published:
     """Snapshots in memory."""
 
     def __init__(self, snapshots: Iterable[Snapshot]) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from schemas.fields import NANOS, format_money, parse_time
 from tests.pure.outlook.making import APRIL, DAY, taken
-from worker.outlook.recorded import Ask, Fault, Part, Recorded, Snapshot, read_snapshot
+from worker.outlook.published import Ask, Fault, Part, Published, Snapshot, read_snapshot
 
 EXAMPLES = Path(__file__).parents[3] / "schemas" / "examples"
 PUBLISHED: dict[str, Any] = json.loads((EXAMPLES / "snapshot_taken.json").read_text())
@@ -111,7 +111,7 @@ def test_the_newest_that_fits_is_found(days: list[tuple[int, int]], tick: int, s
     ask = Ask("c", *(APRIL + day * DAY for day in (tick, starts_by, ends_by)))
     fitting = [s for s in snapshots if s.tick <= ask.tick and s.start <= ask.starts_by and s.end <= ask.ends_by]
     wanted = max(fitting, key=lambda s: (s.tick, s.end, s.revision), default=None)
-    assert Recorded(snapshots).newest([ask, ask._replace(campaign_id="none")]) == [wanted] * (wanted is not None)
+    assert Published(snapshots).newest([ask, ask._replace(campaign_id="none")]) == [wanted] * (wanted is not None)
 
 
 def test_a_closing_snapshot_is_of_the_periods_end_whenever_it_was_taken() -> None:
