@@ -1,0 +1,74 @@
+"""The command over files of a test's own, in this process: what it prints and what it has to say against them."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from worker.replay.command import Options, replay
+from worker.replay.cuts import Topics
+
+Json = dict[str, Any]
+PLANS, SPEND = "plans-in", "spend-in"
+TOPICS = Topics(PLANS, SPEND)
+
+
+class Done(NamedTuple):
+    """How the command ended, its lines, and its faults."""
+
+    code: int
+    lines: list[bytes]
+    faults: list[str]
+
+    @property
+    def events(self) -> list[Json]:
+        """The bodies of its events."""
+        return [json.loads(line) for line in self.lines]
+
+    def told(self, kind: str, *fields: str) -> list[tuple[Any, ...]]:
+        """Those fields of each event of a kind."""
+        return [tuple(e[field] for field in fields) for e in self.events if e["event_type"] == f"pacing.{kind}"]
+
+
+def text(items: Iterable[Json | str]) -> str:
+    """A file with a line for each item; texts are taken as they are."""
+    return "".join(f"{item if isinstance(item, str) else json.dumps(item)}\n" for item in items)
+
+
+@contextlib.contextmanager
+def inside(folder: str) -> Iterator[None]:
+    """Relative names are of *folder* (pytest's monkeypatch lasts too long for an example of Hypothesis)."""
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+def run(
+    plans: Sequence[Json | str],
+    spend: Sequence[Json | str],
+    cuts: Sequence[Json | str] | None = None,
+    *,
+    tick: str | None = "1h",
+    since: str | None = None,
+    until: str | None = None,
+    summary: bool = False,
+) -> Done:
+    """Replay files of these lines: `plan`, `spend` and `cuts`."""
+    with tempfile.TemporaryDirectory() as folder, inside(folder):
+        for name, items in (("plan", plans), ("spend", spend), ("cuts", cuts or ())):
+            Path(name).write_text(text(items))
+        out, faults = io.TextIOWrapper(io.BytesIO(), encoding="utf-8"), io.StringIO()
+        options = Options("plan", "spend", tick, since, until, None if cuts is None else "cuts", summary)
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(faults):
+            code = replay(options, TOPICS)
+        out.flush()
+        return Done(code, out.buffer.getvalue().splitlines(), faults.getvalue().splitlines())  # type: ignore[attr-defined]
