@@ -71,4 +71,4 @@ def run(
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(faults):
             code = replay(options, TOPICS)
         out.flush()
-        return Done(code, out.buffer.getvalue().splitlines(), faults.getvalue().splitlines())  # type: ignore[attr-defined]
+        return Done(code, out.buffer.getvalue().splitlines(), faults.getvalue().splitlines())
