@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 if TYPE_CHECKING:
+    from worker.outlook.command import From
     from worker.settings import Settings
     from worker.topics import Difference
 
@@ -47,6 +48,22 @@ the input it covered, and the events are the worker's own, byte for byte, a camp
 A FILE is one JSON object, a JSON array or NDJSON, or the records `kcat -J` writes; '-' is standard input. Faults go to
 standard error as `file:line: field: what is wrong`; the good campaigns are still replayed, and the exit code is 2.
 """
+COMPARE: Final = """
+Print this period beside the one before it, at the same elapsed share: spend, budget used, elapsed, pacing and variance
+with their changes, as NDJSON; a line for each account, campaign and channel.
+
+A FILE holds events as `pacing evaluate` prints them, of as many ticks as you like; '-' is standard input. Without one
+the snapshots are those in PostgreSQL (--dsn, else PACING_POSTGRES_DSN).
+"""
+FORECAST: Final = """
+Print what the next period takes, as NDJSON, a line for each account and campaign:
+
+    (baseline + bursts) x (1 + inflation)
+
+The baseline is what the period that holds the time asked for has spent, if it is over, else what it comes to: as its
+snapshot projects, else at its rate so far. A FILE holds events as `pacing evaluate` prints them; '-' is standard input.
+Without one the snapshots are those in PostgreSQL (--dsn, else PACING_POSTGRES_DSN).
+"""
 SETTINGS: Final = "The settings come from the environment (PACING_...), .env and secrets files; README lists them."
 
 
@@ -65,6 +82,8 @@ def parser() -> Parser:
     commands = pacing.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
     _add_evaluate(commands)
     _add_replay(commands)
+    _add_compare(commands)
+    _add_forecast(commands)
     _add(commands, "worker", _worker, "run the worker")
     demo = _add(commands, "demo", _demo, "run everything here, until Ctrl-C")
     demo.add_argument("--once", action="store_true", help="stop by itself; fail if something was not seen")
@@ -95,12 +114,18 @@ def _add(commands: Any, name: str, run: Callable[[argparse.Namespace], int], tol
 
 def _add_offline(commands: Any, name: str, run: Callable[[argparse.Namespace], int], told: str, how: str) -> Parser:
     """A command over a file of plans and one of spend."""
+    command = _add_explained(commands, name, run, told, how)
+    command.add_argument("--plan", required=True, metavar="FILE", help="campaign plans")
+    command.add_argument("--spend", required=True, metavar="FILE", help="spend updates")
+    return command
+
+
+def _add_explained(commands: Any, name: str, run: Callable[[argparse.Namespace], int], told: str, how: str) -> Parser:
+    """A command that needs more than a sentence."""
     command: Parser = commands.add_parser(
         name, help=told, description=how, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     command.set_defaults(run=run)
-    command.add_argument("--plan", required=True, metavar="FILE", help="campaign plans")
-    command.add_argument("--spend", required=True, metavar="FILE", help="spend updates")
     return command
 
 
@@ -132,6 +157,36 @@ def _add_replay(commands: Any) -> None:
         action="store_true",
         help="print alerts, false alarms, lead times before exhaustion and delivery errors instead of events",
     )
+
+
+def _add_compare(commands: Any) -> None:
+    _add_outlook(commands, "compare", _compare, "this period beside the one before", COMPARE)
+
+
+def _add_forecast(commands: Any) -> None:
+    command = _add_outlook(commands, "forecast", _forecast, "what the next period takes", FORECAST)
+    command.add_argument(
+        "--burst", action="append", default=[], metavar="CAMPAIGN=AMOUNT", help="planned beside it; may be repeated"
+    )
+    command.add_argument(
+        "--inflation",
+        action="append",
+        default=[],
+        metavar="PCT",
+        help="of unit costs, 0 by default; each has its lines",
+    )
+
+
+def _add_outlook(
+    commands: Any, name: str, run: Callable[[argparse.Namespace], int], told: str, description: str
+) -> Parser:
+    command = _add_explained(commands, name, run, told, description)
+    of = command.add_mutually_exclusive_group()
+    of.add_argument("--snapshots", metavar="FILE", help="events with their snapshots")
+    of.add_argument("--dsn", metavar="DSN", help="PostgreSQL; by default PACING_POSTGRES_DSN")
+    command.add_argument("--as-of", metavar="TIME", help="an RFC 3339 time with an offset; by default the newest tick")
+    command.add_argument("--account", metavar="ID", help="only this one")
+    return command
 
 
 def _add_topics(commands: Any) -> None:
@@ -184,6 +239,39 @@ def _replay(options: argparse.Namespace) -> int:
     _look_for_garbage_seldom()
     o = options
     return replay(Options(o.plan, o.spend, o.tick, o.since, o.until, o.cuts, o.summary), topics)
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from worker.outlook.command import compare
+
+    return _asked(options, compare)
+
+
+def _forecast(options: argparse.Namespace) -> int:
+    from worker.outlook.command import forecast_next
+
+    return _asked(options, lambda origin: forecast_next(origin, options.burst, options.inflation))
+
+
+def _asked(options: argparse.Namespace, answer: Callable[[From], int]) -> int:
+    """Answer from the file of snapshots, or from PostgreSQL where there is none."""
+    from worker.outlook.command import From
+
+    if options.snapshots is not None:
+        _look_for_garbage_seldom()
+        return answer(From(options.snapshots, "", options.account, options.as_of))
+    dsn = _settings().postgres_dsn.get_secret_value() if options.dsn is None else options.dsn
+    if not dsn:
+        _complain("pacing: there is nothing to ask: give --snapshots, --dsn or PACING_POSTGRES_DSN.")
+        return BAD_INPUT
+    import asyncpg
+
+    from worker.outlook.store import StoreError
+
+    try:
+        return answer(From(None, dsn, options.account, options.as_of))
+    except (OSError, StoreError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        return _failed(f"PostgreSQL: {str(error) or type(error).__name__}")
 
 
 def _worker(_options: argparse.Namespace) -> int:

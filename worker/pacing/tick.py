@@ -411,12 +411,8 @@ def _live(tick: Tick, life: DeviationLife | None, standing: Standing) -> tuple[D
     """One scope's tick; a deal whose own flight is over deviates no more."""
     if tick.as_of >= standing.flight.end:
         return None, resolved(life, "flight_ended")
-    gap, base, thresholds, may_open = (
-        standing.gap,
-        standing.expected[0],
-        tick.plan.thresholds,
-        _may_open(tick, standing),
-    )
+    gap, base, thresholds = standing.gap, standing.expected[0], tick.plan.thresholds
+    may_open = _may_open(tick, standing)
     if life is not None and may_open and is_steady(life, gap, base, thresholds):
         return life, ()
     return live(

@@ -131,7 +131,7 @@ def test_each_version_of_a_plan_counts_from_its_time() -> None:
 
 
 def test_bad_lines_are_named_and_the_good_ones_are_counted() -> None:
-    stream = [update("a", 10), "{", update("b", 70), update("c", 80, "-1"), update("d", 90)]
+    stream: list[Json | str] = [update("a", 10), "{", update("b", 70), update("c", 80, "-1"), update("d", 90)]
     done = run([plan(**LONG), {"campaign_id": "broken"}], stream)
     assert done.code == 2
     assert [row[1] for row in done.told("snapshot_taken", "timestamp", "total_spend")] == ["1.00", "3.00"]
