@@ -36,6 +36,14 @@ class Done(NamedTuple):
         return [tuple(e[field] for field in fields) for e in self.events if e["event_type"] == f"pacing.{kind}"]
 
 
+class Screen(io.TextIOWrapper):
+    """Standard output that somebody watches."""
+
+    def isatty(self) -> bool:
+        """Say so."""
+        return True
+
+
 def text(items: Iterable[Json | str]) -> str:
     """A file with a line for each item; texts are taken as they are."""
     return "".join(f"{item if isinstance(item, str) else json.dumps(item)}\n" for item in items)
@@ -61,14 +69,15 @@ def run(
     since: str | None = None,
     until: str | None = None,
     summary: bool = False,
+    out: type[io.TextIOWrapper] = io.TextIOWrapper,
 ) -> Done:
     """Replay files of these lines: `plan`, `spend` and `cuts`."""
     with tempfile.TemporaryDirectory() as folder, inside(folder):
         for name, items in (("plan", plans), ("spend", spend), ("cuts", cuts or ())):
             Path(name).write_text(text(items))
-        out, faults = io.TextIOWrapper(io.BytesIO(), encoding="utf-8"), io.StringIO()
+        printed, faults = out(io.BytesIO(), encoding="utf-8"), io.StringIO()
         options = Options("plan", "spend", tick, since, until, None if cuts is None else "cuts", summary)
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(faults):
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(faults):
             code = replay(options, TOPICS)
-        out.flush()
-        return Done(code, out.buffer.getvalue().splitlines(), faults.getvalue().splitlines())
+        printed.flush()
+        return Done(code, printed.buffer.getvalue().splitlines(), faults.getvalue().splitlines())

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Iterator
+from io import TextIOWrapper
+from typing import Any, BinaryIO
 
 import pytest
 from hypothesis import given, settings
@@ -11,8 +13,9 @@ from hypothesis import strategies as st
 
 from schemas.fields import parse_time
 from tests.pure.ledger.world import MINUTE, START, World, at, plan, update
-from tests.pure.replay.files import Json, run
-from worker import files
+from tests.pure.replay.files import Json, Screen, run
+from worker import files, recorded
+from worker.files import Chunk
 from worker.ledger import LedgerLimits
 
 LONG = {"flight_end": at(minutes=10_000)}
@@ -226,3 +229,20 @@ def test_any_stream_is_told_as_live_ticks_tell_it(stream: list[Json], every: int
         patch.setattr(files, "CHUNK_BYTES", chunk_bytes)
         done = run(list(plans), list(stream), tick=f"{every}m", since=at(), until=at(minutes=(len(ticks) - 1) * every))
     assert done.events == [body if "ledger_position" not in body else body | {"ledger_position": None} for body in live]
+
+
+@pytest.mark.parametrize(
+    ("summary", "out", "watched"), [(False, TextIOWrapper, True), (False, Screen, False), (True, Screen, True)]
+)
+def test_a_bar_follows_the_spend_unless_the_events_are_printed_where_it_would_be(
+    summary: bool, out: type[TextIOWrapper], watched: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = []
+
+    def watch(chunks: Iterator[Chunk], _file: BinaryIO, name: str) -> Iterator[Chunk]:
+        names.append(name)
+        return chunks
+
+    monkeypatch.setattr(recorded, "watch", watch)
+    run([plan(**LONG)], [update("a", 10)], summary=summary, out=out)
+    assert ("spend" in names) is watched
