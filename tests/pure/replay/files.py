@@ -75,9 +75,10 @@ def run(
     with tempfile.TemporaryDirectory() as folder, inside(folder):
         for name, items in (("plan", plans), ("spend", spend), ("cuts", cuts or ())):
             Path(name).write_text(text(items))
-        printed, faults = out(io.BytesIO(), encoding="utf-8"), io.StringIO()
+        data, faults = io.BytesIO(), io.StringIO()
+        printed = out(data, encoding="utf-8")
         options = Options("plan", "spend", tick, since, until, None if cuts is None else "cuts", summary)
         with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(faults):
             code = replay(options, TOPICS)
         printed.flush()
-        return Done(code, printed.buffer.getvalue().splitlines(), faults.getvalue().splitlines())
+        return Done(code, data.getvalue().splitlines(), faults.getvalue().splitlines())
