@@ -13,6 +13,7 @@ Read in this order; what a module needs stands before it.
     pacing/       the core, pure and exact: what a plan expects, what is off, what to do about it
     ledger/       pure as well: which updates were accepted and what they add up to
     evaluate      both of them over files, without Kafka; the shortest way to see everything work
+    replay/       the same, tick after tick
     settings      topics      events      metrics         each one list: what can be set, read, told and watched
     lane          record batches from Kafka, whole
     partition     checkpoint     restore     tick         one partition's ledger while it is owned

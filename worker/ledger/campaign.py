@@ -294,7 +294,7 @@ class Campaign:
         return named
 
     def after_tick(self, state: PacingState, recent: int) -> None:
-        """The tick is taken: what waited is pending now, and more counted cells than *recent* go to their days."""
+        """The tick is taken: what waited for it is pending now; more counted cells than *recent* move to their days."""
         if state is not self.state or self.cases or self.waiting_cases:
             self.mark(CAMPAIGN)
         self.state = state

@@ -50,7 +50,7 @@ class LedgerLimits:
     """Versions of a campaign's plan: each bends the expected curve of those after it."""
 
     @classmethod
-    def unbounded(cls, *, tick_nanos: int) -> LedgerLimits:
+    def unbounded(cls, *, tick_nanos: int, recent: int = HALF_A_DAY) -> LedgerLimits:
         """
         For files, which are read whole and end: everything is remembered.
 
@@ -66,6 +66,6 @@ class LedgerLimits:
             attributions=most,
             cells=most,
             corrections=most,
-            recent=HALF_A_DAY,
+            recent=recent,
             versions=most,
         )

@@ -4,17 +4,19 @@ Ticks over a stream in the order it arrived: tick T is taken before the first li
     12:10  12:40 | 13:05  12:50  13:20 | 14:01        ticks at 13:00 and 14:00; 12:50 is late for the first
              13:00                   14:00
 
-A line that is refused for its form is dated by nothing. Source: contract, rule 22; what it leaves open: without a first
-tick it is the first multiple of the time between ticks since 1970 (as the worker's are) at or after the first line's
-event time; without a last one, the first tick that counts every line.
+A line is dated by its event time, whatever else may be wrong with it; one that is no update by its JSON or its types,
+or says no time, by nothing. Source: contract, rule 22; what it leaves open: without a first tick it is the first
+multiple of the time between ticks since 1970 (as the worker's are) at or after the first line's event time; without a
+last one, the first tick that counts every line.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from schemas.wire import SpendUpdate, check_update, decode_updates
+from schemas.fields import parse_time
+from schemas.wire import SpendUpdate, decode_updates
 from worker.faults import Faults
 from worker.ledger import CampaignEvent, Ledger, LedgerLimits
 from worker.offline import fold_plans, fold_spend, take_tick
@@ -60,7 +62,7 @@ class Stream:
 
     def feed(self, items: Items) -> None:
         """Fold *items*, and take each tick before the first of them that is dated after it."""
-        times = list(map(_event_time, decode_updates(items.values)))
+        times = _event_times(decode_updates(items.values))
         self._latest = max(self._latest, *times) if times else self._latest
         first = next((at for at in times if at != NEVER), None)
         if self._next is None and first is not None:
@@ -99,9 +101,18 @@ class Stream:
             self._tell(self.ledger, tick, take_tick(self.ledger, tick))
 
 
+def _event_times(updates: Sequence[SpendUpdate | None]) -> list[int]:
+    try:
+        return [parse_time(update.event_time) for update in updates]  # type: ignore[union-attr]
+    except (AttributeError, ValueError):  # seldom: some update is None, or its time is none
+        return list(map(_event_time, updates))
+
+
 def _event_time(update: SpendUpdate | None) -> int:
-    checked = None if update is None else check_update(update)
-    return NEVER if checked is None else checked[0]
+    try:
+        return NEVER if update is None else parse_time(update.event_time)
+    except ValueError:
+        return NEVER
 
 
 def replay(plan: str, spend: str, every: int, span: Span, tell: Tell, faults: Faults, *, bar: bool) -> None:

@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 CRITEO = ROOT / "tests" / "examples" / "criteo"
 AS_OF = "2026-04-18T22:00:00Z"
-COMMANDS = ("evaluate", "compare", "forecast", "worker", "demo", "topics", "migrate", "doctor", "ledger", "audit")
+COMMANDS = "evaluate replay compare forecast worker demo topics migrate doctor ledger audit".split()
 
 # Nothing that a small command waits for may load these.
 SLOW = ("pydantic", "numpy", "rich", "typer", "aiokafka", "faust", "asyncpg", "asyncio")
@@ -73,6 +73,7 @@ def test_every_command_has_help(command: str) -> None:
         (("evaluate", "--plan", "p", "--as-of", AS_OF), "--spend"),
         (("evaluate", "--plan", "p", "--spend", "s", "--as", AS_OF), "--as"),
         (("doctor", "now"), "now"),
+        (("replay", "--plan", "p", "--tick", "1h"), "--spend"),
         (("ledger",), "ACTION"),
         (("ledger", "import"), "FILE"),
         (("audit", "--partition", "all"), "'all'"),
@@ -171,6 +172,71 @@ def test_a_plan_that_counts_later_paces_nothing_yet_and_an_earlier_one_does(tmp_
     assert (code, faults) == (0, "")
     snapshots = [event for event in map(json.loads, told.splitlines()) if "plan_version" in event]
     assert [(event["campaign_id"], event["plan_version"]) for event in snapshots] == [("now", 1), ("both", 1)]
+
+
+# --- replay ----------------------------------------------------------------------------------------------------------
+
+
+def replay(plan: object, spend: object, *more: object, given: bytes = b"") -> tuple[int, str, str]:
+    return pacing("replay", "--plan", str(plan), "--spend", str(spend), *map(str, more), given=given)
+
+
+DAYS = ("--tick", "1d", "--from", "2026-04-16T22:00:00Z", "--to", AS_OF)
+
+
+def test_either_file_of_a_replay_may_be_standard_input_and_may_be_an_array_with_a_bom() -> None:
+    plan, spend = CRITEO / "plan.json", CRITEO / "spend.ndjson"
+    array = b"\xef\xbb\xbf[" + b",".join(spend.read_bytes().splitlines()) + b"]"
+    told = replay(plan, spend, *DAYS)
+    assert told[0::2] == (0, "")
+    assert replay("-", spend, *DAYS, given=plan.read_bytes()) == told
+    assert replay(plan, "-", *DAYS, given=array) == told
+
+
+def test_the_last_tick_of_a_replay_tells_the_figures_that_evaluate_tells() -> None:
+    plan, spend = CRITEO / "plan.json", CRITEO / "spend.ndjson"
+    (alone, *_) = evaluate(plan, spend)[1].splitlines()
+    last = [line for line in replay(plan, spend, *DAYS)[1].splitlines() if "pacing.snapshot_taken" in line][-1]
+    taken_alone = ("late_spend", "recommendations", "event_id", "snapshot_id")
+    one, other = ({k: v for k, v in json.loads(line).items() if k not in taken_alone} for line in (alone, last))
+    assert one == other
+
+
+def test_a_replay_by_cuts_finds_its_topics_by_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cut = {"partition": 0, "tick": AS_OF, "complete": True, "next_offsets": {"my.plans": 1, "pacing.spend_updates": 1}}
+    (tmp_path / "cuts").write_text(json.dumps(cut))
+    options = (CRITEO / "plan.json", CRITEO / "spend.ndjson", "--cuts", "cuts")
+    code, told, faults = replay(*options)
+    assert (code, told, faults.count("\n")) == (2, "", 1)
+    assert "pacing.campaign_plans" in faults
+    monkeypatch.setenv("PACING_TOPIC_CAMPAIGN_PLANS", "my.plans")
+    code, told, faults = replay(*options)
+    assert (code, faults) == (0, "")
+    position = json.loads(told.splitlines()[0])["ledger_position"]
+    assert position == {"partition": 0, "next_offsets": cut["next_offsets"]}
+
+
+def test_a_replay_sums_up_on_request() -> None:
+    code, told, faults = replay(CRITEO / "plan.json", CRITEO / "spend.ndjson", *DAYS, "--summary")
+    assert (code, faults) == (0, "")
+    assert told.startswith("campaign ")
+    assert told.splitlines()[-1].startswith("flights and periods delivered: 0 of 1")
+
+
+def test_files_of_a_replay_that_cannot_be_used_are_told_and_nothing_is_printed() -> None:
+    plan, spend = CRITEO / "plan.json", CRITEO / "spend.ndjson"
+    gone = "none: no such file or directory\n"
+    assert replay("none", spend, *DAYS) == (2, "", gone)
+    assert replay(plan, "none", *DAYS) == (2, "", gone)
+    assert replay(plan, "none", *DAYS, "--summary") == (2, "", gone)
+    assert replay(plan, spend, "--cuts", "none") == (2, "", gone)
+    assert replay(plan, "-", "--cuts", "-") == (2, "", "--cuts: standard input is the spend already\n")
+    assert replay(os.devnull, spend, *DAYS) == (2, "", f"{os.devnull}:1: message: there is no plan in the file\n")
+
+
+def test_a_small_replay_imports_nothing_slow() -> None:
+    names = ("--plan", CRITEO / "plan.json", "--spend", CRITEO / "spend.ndjson", *DAYS)
+    assert not imported("replay", *map(str, names)) & set(SLOW)
 
 
 # --- ends ------------------------------------------------------------------------------------------------------------
