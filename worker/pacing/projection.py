@@ -99,22 +99,24 @@ def project(ground: Ground, campaign: Standing, as_of: int) -> Projection:
     is_spent = spend * campaign.scale >= campaign.budget
     if not num:
         return Projection(None, None, _observed(ground, campaign) if is_spent else None, _NOTHING_EXPECTED, rolling)
-    learned, reason = _learned(ground, days)
+    learned, reason = (None, None) if ground.plan.projection == "run_rate" else _learned(ground, days)
     if learned is None:
-        method: ProjectionMethod = "run_rate"
-        final = (spend * campaign.budget * den, campaign.scale * num) if spend > 0 else (spend, 1)
-        path = _run_rate(ground, campaign)
+        # At the end nothing is still to come, even where a flight was cut short after it and the course bent later.
+        is_over = as_of >= flight.end or spend <= 0
+        final = (spend, 1) if is_over else (spend * campaign.budget * den, campaign.scale * num)
     else:
-        method = learned.method
-        path = _learned_path(learned, spend, at)
-        final = path(flight.end)
+        final = _path(ground, campaign, learned, at)(flight.end)
+    exhausted_at = None
     if is_spent:
         exhausted_at = _observed(ground, campaign)
     elif as_of < flight.end and final[0] * campaign.scale >= campaign.budget * final[1]:
+        path = _path(ground, campaign, learned, at)
         exhausted_at = first_reaching(path, (campaign.budget, campaign.scale), as_of, flight.end)
-    else:
-        exhausted_at = None
-    return Projection(method, final, exhausted_at, reason, rolling)
+    return Projection("run_rate" if learned is None else learned.method, final, exhausted_at, reason, rolling)
+
+
+def _path(ground: Ground, campaign: Standing, learned: Learned | None, at: int) -> Path:
+    return _run_rate(ground, campaign) if learned is None else _learned_path(learned, campaign.figures[0], at)
 
 
 _NOTHING_EXPECTED: Final = "nothing is expected to be spent yet"
@@ -180,6 +182,11 @@ def first_reaching(path: Path, amount: Ratio, after: int, end: int) -> int | Non
     return high if high < end else None
 
 
+def _reduced(ratio: Ratio) -> Ratio:
+    common = gcd(*ratio)
+    return ratio[0] // common, ratio[1] // common
+
+
 def _less(one: Ratio, other: Ratio) -> Ratio:
     return one[0] * other[1] - other[0] * one[1], one[1] * other[1]
 
@@ -232,7 +239,9 @@ def _rolling(ground: Ground, days: Days, campaign: Standing) -> Ratio | None:
         num, den = _less(ground.expected(end), ground.expected(start))
     else:
         key = ground.version, start, campaign.budget, campaign.scale
-        num, den = ground.history.kept("week", key, lambda: _less(ground.expected(end), ground.expected(start)))
+        num, den = ground.history.kept(
+            "week", key, lambda: _reduced(_less(ground.expected(end), ground.expected(start)))
+        )
     return (sum(days.spends[first : days.number]) * den, num) if num > 0 else None
 
 
@@ -249,14 +258,11 @@ class Learned(NamedTuple):
 
 
 def _learned(ground: Ground, days: Days | None) -> tuple[Learned | None, str | None]:
-    """What the plan's method learns from the days, a simpler one where they are few; None for run_rate."""
-    wanted = ground.plan.projection
-    if wanted == "run_rate":
-        return None, None
+    """What the plan's method learns from the days, or a simpler one where they are few and why; None for run_rate."""
     if days is None:
         return None, f"the days of {ground.plan.timezone} do not begin on quarters of an hour"
     reason = None
-    if wanted == "seasonal":
+    if ground.plan.projection == "seasonal":
         reason = _too_few_for_seasons(ground, days)
         if reason is None:
             return _seasonal(ground, days), None

@@ -20,7 +20,7 @@ import msgspec
 
 from worker.pacing.amounts import DAY, Currency, Number, currency_of, percent, percent_and_deviation, share, time_text
 from worker.pacing.curves import elapsed
-from worker.pacing.density import dark_time
+from worker.pacing.density import Ratio, dark_time
 from worker.pacing.figures import BIDS, IMPRESSIONS, REQUESTS, WINS
 from worker.pacing.plan import Deal, Flight, Plan
 from worker.pacing.projection import Projection, capped
@@ -60,6 +60,7 @@ def snapshot_fields(plan: Plan, standings: Sequence[Standing], taken: Taken, pro
     gap = campaign.gap
     pacing, deviation = pacing_of(campaign)
     final, exhausted_at = projection.spend, projection.exhausted_at
+    projected = None if final is None else currency.derived(*final)
     remaining, left = budget - spend * scale, _active_left(plan, flight, taken.as_of)
     return {
         "total_budget": currency.budget(budget) if scale == 1 else currency.derived(budget, scale),
@@ -73,7 +74,7 @@ def snapshot_fields(plan: Plan, standings: Sequence[Standing], taken: Taken, pro
         "band": band(gap * scale, budget * den),
         "remaining_budget": currency.carried(remaining) if scale == 1 else currency.derived(remaining, scale),
         "required_daily_spend": _required_daily_spend(remaining, left * scale, currency),
-        "projected_spend": None if final is None else currency.derived(*final),
+        "projected_spend": projected,
         "projection_method": projection.method,
         "projected_exhaustion_at": None if exhausted_at is None else time_text(exhausted_at),
         "dark_days": None if exhausted_at is None else share(flight.end - exhausted_at, DAY),
@@ -94,14 +95,18 @@ def snapshot_fields(plan: Plan, standings: Sequence[Standing], taken: Taken, pro
         "recommendations": taken.recommendations,
         "ledger_position": taken.ledger_position,
         "budget_change_policy": plan.budget_change_policy,
-        "projected_spend_capped": _capped(projection, campaign, currency),
+        "projected_spend_capped": _capped(final, projected, campaign, currency),
         "projection_reason": projection.reason,
         "rolling_7d_pacing_pct": None if projection.rolling is None else percent(*projection.rolling),
     }
 
 
-def _capped(projection: Projection, campaign: Standing, currency: Currency) -> str | None:
-    return None if projection.spend is None else currency.derived(*capped(projection.spend, campaign))
+def _capped(final: Ratio | None, projected: str | None, campaign: Standing, currency: Currency) -> str | None:
+    """The projected spend under a hard cap; *projected* is how it is printed without one."""
+    if final is None:
+        return None
+    under_cap = capped(final, campaign)
+    return projected if under_cap is final else currency.derived(*under_cap)
 
 
 def pacing_of(standing: Standing) -> tuple[Number | None, Number | None]:

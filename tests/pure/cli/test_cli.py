@@ -48,7 +48,7 @@ def events(output: str) -> list[str]:
     return [json.loads(line)["event_type"].removeprefix("pacing.") for line in output.splitlines()]
 
 
-TOLD = ["snapshot_taken", "deviation_detected", "deviation_detected", "reallocation_recommended"]
+TOLD = ["snapshot_taken", "deviation_detected", "deviation_detected", "reallocation_recommended", "alert_raised"]
 
 
 def test_help_names_every_command() -> None:
