@@ -33,6 +33,8 @@ from math import ceil
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from tests.pure import oracle_series as series
+
 Json = dict[str, Any]
 Told = tuple[str, Json]
 
@@ -42,7 +44,8 @@ FIGURES = ("spend", "impressions", "clicks", "conversions", "bids", "wins", "req
 NOT_FIGURES = {
     "event_id", "event_type", "snapshot_id", "alert_id", "recommendation_id", "supersedes", "recommendations",
     "message", "ledger_position",
-}  # fmt: skip
+}
+NOT_EVIDENCE = {"rule", "rule_read"}  # fmt: skip
 DECIMALS = {"JPY": 0, "KWD": 3, "BHD": 3}
 
 Totals = dict[tuple[str | None, str | None], dict[str, Fraction]]
@@ -56,6 +59,8 @@ def figures_of(body: Json) -> Json:
         figures["superseded"] = body["supersedes"] is not None
     if body["event_type"] == "pacing.snapshot_taken":
         figures["proposals"] = len(body["recommendations"])
+    if "evidence" in figures:
+        figures["evidence"] = {name: value for name, value in figures["evidence"].items() if name not in NOT_EVIDENCE}
     return figures
 
 
@@ -613,7 +618,13 @@ class Oracle:
         """How many of the updates the last tick knew."""
         self.taken: Fraction | None = None
         self.lives: dict[tuple[str, str], Life] = {}
-        self.alerts: set[tuple[str, str, str]] = set()
+        self.alerts: set[tuple[str, ...]] = set()
+        self.elsewhere: list[tuple[str, Fraction]] = []
+        """The source and event time of what was accepted of other campaigns of the partition."""
+        self.resumed: set[Fraction] = set()
+        """When a version became active again."""
+        self.caps: dict[date, set[tuple[Fraction | None, str | None]]] = {}
+        """The daily budgets and platforms that were in force on a day."""
         self.proposals: dict[tuple[str, str], Fraction] = {}
         self.closed: tuple[Fraction, int] | None = None
         """The end a closing snapshot was told as of, and its revision."""
@@ -636,6 +647,10 @@ class Oracle:
         at = sum(version.since is None or version.since <= since for version in self.versions)
         self.versions.insert(at, Version(raw, self.accepted, since))
 
+    def hear(self, source: str, event_time: str) -> None:
+        """An update of another campaign of the partition."""
+        self.elsewhere.append((source, instant(event_time)))
+
     def end_plan(self) -> None:
         """A tombstone."""
         self.ended = True
@@ -652,6 +667,8 @@ class Oracle:
         if begins is not None and instant(begins) > instant(as_of) and not (in_time or self.ended):
             return []
         taking = Taking(self, instant(as_of), complete=complete, first=first)
+        if not (first or self.ended):
+            series.remember(taking)
         told = [] if first or self.ended else list(self.periods(instant(as_of), complete=complete))
         told += taking.events()
         self.known, self.taken = len(self.updates), taking.at
@@ -695,6 +712,7 @@ class Taking:
             for version, after in zip(oracle.versions, [*oracle.versions[1:], None], strict=True)
             if after is None or after.since != version.since
         ]
+        self.everything = self.chain
         self.ended = ended
         in_force = [v for v in self.chain if v.since is None or (v.since <= at if ended is None else v.since < ended)]
         self.version = in_force[-1]
@@ -754,6 +772,7 @@ class Taking:
             yield from self.end_everything(self.totals, self.at, "plan_ended", clear=True)
             oracle.lives, oracle.alerts, oracle.proposals, oracle.closed = {}, set(), {}, None
             oracle.period, oracle.unresolved = None, False
+            oracle.resumed, oracle.caps = set(), {}
         elif self.first or not (self.over or is_over):
             yield from self.running()
         elif is_over and (oracle.closed or self.complete):
@@ -1126,6 +1145,9 @@ class Taking:
         now = dict(self.news())
         if over_budget and self.complete and not self.over:
             now |= self.over_budget()
+            for key, evidence in (*series.silence(self), *series.over_allowance(self), *series.spikes(self)):
+                if self.may_raise(key):
+                    now[key] = evidence
         if self.complete:
             yield from self.cleared(oracle.alerts - now.keys())
         yield from self.raised(now)
@@ -1137,17 +1159,17 @@ class Taking:
             yield from self.cleared(up)
         yield from self.raised({key: evidence for key, evidence in self.news() if key not in up})
 
-    def cleared(self, keys: set[tuple[str, str, str]]) -> Iterator[Told]:
+    def cleared(self, keys: set[tuple[str, ...]]) -> Iterator[Told]:
         for key in sorted(keys):
             self.oracle.alerts = self.oracle.alerts - {key}
             yield "alert_cleared", alert(key, {})
 
-    def raised(self, now: dict[tuple[str, str, str], Json]) -> Iterator[Told]:
+    def raised(self, now: dict[tuple[str, ...], Json]) -> Iterator[Told]:
         for key in sorted(now.keys() - self.oracle.alerts):
             self.oracle.alerts = self.oracle.alerts | {key}
             yield "alert_raised", alert(key, now[key])
 
-    def over_budget(self) -> dict[tuple[str, str, str], Json]:
+    def over_budget(self) -> dict[tuple[str, ...], Json]:
         found = {}
         for scope in self.scopes:
             spend = figures_for(self.totals, self.version, scope.scope, scope.scope_id)["spend"]
@@ -1159,11 +1181,17 @@ class Taking:
                 }
         return found
 
-    def news(self) -> Iterator[tuple[tuple[str, str, str], Json]]:
+    def news(self) -> Iterator[tuple[tuple[str, ...], Json]]:
         """The signals about single updates that have a new case."""
         for key, evidence in (*self.outside(), *self.unplanned(), *self.cases()):
             if self.version.wants(key[0]):
                 yield key, evidence
+        yield from ((key, evidence) for key, evidence in series.newly_over_allowance(self) if self.may_raise(key))
+
+    def may_raise(self, key: tuple[str, ...]) -> bool:
+        """Whether a signal on the series may be up: wanted, and not new while the plan is not active."""
+        is_active = self.version.get("status", "active") == "active"
+        return self.version.wants(key[0]) and (is_active or key in self.oracle.alerts)
 
     def newly(self, *, before: Fraction | None = None, since: Fraction | None = None) -> Totals:
         """What is counted now and was not at the last tick; only what is dated *before*, or *since*, an instant."""
@@ -1179,7 +1207,7 @@ class Taking:
 
         return minus(dated(self.accepted, self.at), {} if taken is None else dated(self.before, taken))
 
-    def outside(self) -> Iterator[tuple[tuple[str, str, str], Json]]:
+    def outside(self) -> Iterator[tuple[tuple[str, ...], Json]]:
         for scope in self.version.scopes:
             own = self.version.raw if scope.scope == "campaign" else None
             if scope.scope == "deal":
@@ -1202,7 +1230,7 @@ class Taking:
                     },
                 )
 
-    def unplanned(self) -> Iterator[tuple[tuple[str, str, str], Json]]:
+    def unplanned(self) -> Iterator[tuple[tuple[str, ...], Json]]:
         planned = {channel["channel"] for channel in self.version.get("channels", [])}
         homes = {deal["deal_id"]: get(deal, "channel", None) for deal in self.version.get("deals", [])}
         found: dict[str, dict[str, Fraction]] = {}
@@ -1217,7 +1245,7 @@ class Taking:
                 spend = money(figures["spend"], self.version.currency)
                 yield ("unplanned_channel", "channel", channel), {"spend": spend}
 
-    def cases(self) -> Iterator[tuple[tuple[str, str, str], Json]]:
+    def cases(self) -> Iterator[tuple[tuple[str, ...], Json]]:
         """Conflicts and foreign currency among what has come since the last tick."""
         conflicts = self.accepted.conflicts - (0 if self.first else self.before.conflicts)
         if conflicts:
@@ -1232,8 +1260,8 @@ class Taking:
             yield key, {"count": len(foreign), "amounts": told}
 
 
-def alert(key: tuple[str, str, str], evidence: Json) -> Json:
-    kind, scope, scope_id = key
+def alert(key: tuple[str, ...], evidence: Json) -> Json:
+    kind, scope, scope_id = key[:3]
     level = "critical" if kind in ("over_budget", "currency_mismatch") else "warning"
     return {"kind": kind, "scope": scope, "scope_id": scope_id, "alert_level": level, "evidence": evidence}
 
@@ -1313,8 +1341,25 @@ def evaluate(plans: Iterable[Json], updates: Iterable[Json], as_of: str) -> dict
     for update in updates:
         if update["campaign_id"] in oracles:
             oracles[update["campaign_id"]].feed(update)
+    for name, accepted in everything_accepted(updates, plans).items():
+        for other, oracle in oracles.items():
+            if other != name:
+                oracle.elsewhere += accepted
     told = {name: oracle.tick(as_of, first=True) for name, oracle in oracles.items()}
     return {name: events for name, events in told.items() if events}
+
+
+def everything_accepted(updates: Iterable[Json], plans: Iterable[Json]) -> dict[str, list[tuple[str, Fraction]]]:
+    """The source and event time of each accepted update, by campaign; those without a plan as well."""
+    currencies = {plan["campaign_id"]: str(plan["currency"]) for plan in plans}
+    fed: dict[str, list[Fed]] = {}
+    for update in updates:
+        fed.setdefault(update["campaign_id"], []).append(Fed(update, held=False))
+    found = {}
+    for name, of_it in fed.items():
+        everyone = accept([Fed({**f.update, "currency": currencies.get(name, "USD")}, held=False) if name not in currencies else f for f in of_it], currencies.get(name, "USD"))
+        found[name] = [(update["source"], update["event_time"]) for update in everyone.updates]
+    return found
 
 
 def read_lines(text: str) -> list[Json]:

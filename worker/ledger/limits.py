@@ -40,6 +40,9 @@ class LedgerLimits:
     corrections: int = 10_000
     """Corrections of a campaign that wait for their original."""
 
+    sources: int = 100
+    """Sources told apart by when they last reported: what lies beyond is taken for one. Each costs a byte a campaign."""
+
     versions: int = 1_000
     """Versions of a campaign's plan: each bends the expected curve of those after it."""
 
@@ -56,4 +59,5 @@ class LedgerLimits:
             cells=most,
             corrections=most,
             versions=most,
+            sources=most,
         )

@@ -16,6 +16,7 @@ Pure and exact: integers inside, one rounding at the end, no clock, no network, 
     deviation     thresholds, and the life of what is told about a gap
     reallocation  money proposed to move
     signals       what else is worth telling
+    series        signals on the course of the spend: interruption (of activity), daily (by allowances), watch
     state         what is remembered from tick to tick
     snapshot      the figures of a tick; telling makes them and all else events (amounts prints, identity names)
     tick          one campaign's tick, all of it
@@ -27,7 +28,8 @@ Pure and exact: integers inside, one rounding at the end, no clock, no network, 
 
 from __future__ import annotations
 
-from worker.pacing.figures import FIGURES, Attribution, Case, Counted, Figures, Totals
+from worker.pacing.density import HOUR, ordinal_at
+from worker.pacing.figures import DAYS_BEFORE, FIGURES, Attribution, Case, Counted, Figures, LastDays, Totals
 from worker.pacing.history import PlanHistory, PlanVersion, plan_cuts
 from worker.pacing.periods import windows_until
 from worker.pacing.plan import Channel, Deal, Flight, Plan, Reallocation, Thresholds
@@ -37,7 +39,9 @@ from worker.pacing.telling import Event
 from worker.pacing.tick import take_tick
 
 __all__ = [
+    "DAYS_BEFORE",
     "FIGURES",
+    "HOUR",
     "Attribution",
     "Case",
     "Channel",
@@ -46,6 +50,7 @@ __all__ = [
     "Event",
     "Figures",
     "Flight",
+    "LastDays",
     "PacingState",
     "Plan",
     "PlanHistory",
@@ -53,6 +58,7 @@ __all__ = [
     "Reallocation",
     "Thresholds",
     "Totals",
+    "ordinal_at",
     "plan_cuts",
     "read_plan",
     "take_tick",

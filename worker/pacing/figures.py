@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 FIGURES: Final = ("spend", "impressions", "clicks", "conversions", "bids", "wins", "requests", "conversion_value")
 """The figures of an update, in the order every `Figures` list keeps."""
@@ -88,3 +88,29 @@ class Counted:
 
     cases: dict[str, Case]
     """New cases since the last tick by kind; a kind without one is absent."""
+
+    positive_hour: Callable[[str], int | None] | None = None
+    """
+    The start of the latest UTC hour with positive net spend in *totals*; None where there is none. It and *days* are
+    given the plan's zone, and are absent where nobody counts hours and days: then no signal is read from them.
+    """
+
+    days: Callable[[str, int], LastDays] | None = None
+    """What was spent in the local day of that number (`date.toordinal`) and in those before it."""
+
+    reports: Callable[[], dict[str, int | None]] | None = None
+    """The latest event_time <= T of each source that ever reported for the campaign; of all sources, where none did."""
+
+
+DAYS_BEFORE: Final = 29
+"""How many days before a day `LastDays` knows: the last 28 of the day before."""
+
+
+class LastDays(NamedTuple):
+    """What a campaign spent in a local day and in those before it, in nanos."""
+
+    today: int
+    key: Any
+    """Another one whenever *before* tells otherwise; two that are equal tell the same."""
+    before: Callable[[], list[int]]
+    """The spend of each of the `DAYS_BEFORE` days before, the latest first."""

@@ -162,3 +162,7 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     calendar: Calendar = EVEN
     recurrence: Recurrence | None = None
     """None: the budget is for the whole flight."""
+    daily_budget: int | None = None
+    """Nanos the platform is told to spend in a local day."""
+    platform: str | None = None
+    """Whose rules say by how much it may be overspent."""

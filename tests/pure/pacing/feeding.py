@@ -8,18 +8,23 @@ real ledger cuts them (quarter-hours, ticks, plan cuts).
 from __future__ import annotations
 
 import json
+from datetime import date
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from schemas.fields import NANOS, parse_time
+from schemas.fields import NANOS, local_midnight, parse_time
 from schemas.wire import decode_plan
 from tests.pure import oracle as o
 from worker.pacing import (
+    DAYS_BEFORE,
     FIGURES,
     Attribution,
     Case,
     Counted,
     Event,
+    LastDays,
     PacingState,
     Plan,
     PlanHistory,
@@ -31,6 +36,7 @@ from worker.pacing import (
 
 Json = dict[str, Any]
 QUARTER = 900 * NANOS
+HOUR = 4 * QUARTER
 MONEY = ("spend", "conversion_value")
 
 
@@ -113,7 +119,38 @@ class Paced:
             data_through_before=latest_before,
             new=self.new_cells(now, then, [time for time in times if time <= at]),
             cases=self.cases(now, then),
+            positive_hour=lambda _: self.positive_hour(now, at),
+            days=lambda zone, day: self.days(now, at, zone, day),
+            reports=lambda: self.reports(now, at),
         )
+
+    def positive_hour(self, accepted: o.Accepted, at: int) -> int | None:
+        """The latest UTC hour with positive net spend, of all there are."""
+        hours = sorted({int(update["event_time"] * NANOS) // HOUR * HOUR for update in accepted.updates})
+        positive = [hour for hour in hours if self.between(accepted, hour, hour + HOUR, at) > 0]
+        return max(positive, default=None)
+
+    def days(self, accepted: o.Accepted, at: int, zone: str, day: int) -> LastDays:
+        """What was spent on each of the days, every one added up."""
+        tz = ZoneInfo(zone)
+        edges = [local_midnight(date.fromordinal(day + 1 - age), tz) for age in range(DAYS_BEFORE + 2)]
+        spent = [self.between(accepted, start, end, at) for end, start in pairwise(edges)]
+        return LastDays(spent[0], tuple(spent[1:]), lambda: spent[1:])
+
+    def between(self, accepted: o.Accepted, start: int, end: int, at: int) -> int:
+        """The nanos dated in [start, end) and counted at the tick."""
+        before = [accepted.by(seconds(min(edge, at + 1)), inclusive=False) for edge in (start, end)]
+        return spend_of(before[1]) - spend_of(before[0])
+
+    def reports(self, accepted: o.Accepted, at: int) -> dict[str, int | None]:
+        """When each source of the campaign, or each at all, last reported."""
+        own = [(update["source"], int(update["event_time"] * NANOS)) for update in accepted.updates]
+        heard = [*own, *((source, int(time * NANOS)) for source, time in self.oracle.elsewhere)]
+        names = {source for source, _ in own} or {source for source, _ in heard}
+        return {
+            name: max((time for source, time in heard if source == name and time <= at), default=None)
+            for name in names
+        }
 
     def before(self, accepted: o.Accepted, instant: int) -> Totals:
         assert not instant % QUARTER or instant in plan_cuts(self.history), (
