@@ -608,8 +608,10 @@ class Life:
 class Oracle:
     """Everything known of one campaign. Times are RFC 3339 texts."""
 
-    def __init__(self, campaign_id: str) -> None:
+    def __init__(self, campaign_id: str, *, series: bool = True) -> None:
         self.campaign_id = campaign_id
+        self.series = series
+        """Whether hours and days are looked at."""
         self.versions: list[Version] = []
         self.accepted = 0
         self.ended = False
@@ -621,10 +623,6 @@ class Oracle:
         self.alerts: set[tuple[str, ...]] = set()
         self.elsewhere: list[tuple[str, Fraction]] = []
         """The source and event time of what was accepted of other campaigns of the partition."""
-        self.resumed: set[Fraction] = set()
-        """When a version became active again."""
-        self.caps: dict[date, set[tuple[Fraction | None, str | None]]] = {}
-        """The daily budgets and platforms that were in force on a day."""
         self.proposals: dict[tuple[str, str], Fraction] = {}
         self.closed: tuple[Fraction, int] | None = None
         """The end a closing snapshot was told as of, and its revision."""
@@ -667,8 +665,6 @@ class Oracle:
         if begins is not None and instant(begins) > instant(as_of) and not (in_time or self.ended):
             return []
         taking = Taking(self, instant(as_of), complete=complete, first=first)
-        if not (first or self.ended):
-            series.remember(taking)
         told = [] if first or self.ended else list(self.periods(instant(as_of), complete=complete))
         told += taking.events()
         self.known, self.taken = len(self.updates), taking.at
@@ -772,7 +768,6 @@ class Taking:
             yield from self.end_everything(self.totals, self.at, "plan_ended", clear=True)
             oracle.lives, oracle.alerts, oracle.proposals, oracle.closed = {}, set(), {}, None
             oracle.period, oracle.unresolved = None, False
-            oracle.resumed, oracle.caps = set(), {}
         elif self.first or not (self.over or is_over):
             yield from self.running()
         elif is_over and (oracle.closed or self.complete):
@@ -1145,7 +1140,7 @@ class Taking:
         now = dict(self.news())
         if over_budget and self.complete and not self.over:
             now |= self.over_budget()
-            for key, evidence in (*series.silence(self), *series.over_allowance(self), *series.spikes(self)):
+            for key, evidence in series.lasting(self) if oracle.series else ():
                 if self.may_raise(key):
                     now[key] = evidence
         if self.complete:

@@ -15,6 +15,8 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+import tests.pure.oracle as o
+
 if TYPE_CHECKING:
     from tests.pure.oracle import Accepted, Taking, Version
 
@@ -34,18 +36,21 @@ def day_of(at: Fraction, zone: str) -> date:
 
 def spent(accepted: Accepted, start: Fraction, end: Fraction, at: Fraction) -> Fraction:
     """Net spend dated in [start, end) and counted at a tick."""
-    from tests.pure.oracle import total_spend
-
-    until = total_spend(accepted.by(at) if at < end else accepted.by(end, inclusive=False))
-    return until - total_spend(accepted.by(start, inclusive=False) if start <= at else accepted.by(at))
+    until = o.total_spend(accepted.by(at) if at < end else accepted.by(end, inclusive=False))
+    return until - o.total_spend(accepted.by(start, inclusive=False) if start <= at else accepted.by(at))
 
 
 def on(taking: Taking, accepted: Accepted, day: date, at: Fraction) -> Fraction:
     """What was spent on a local day."""
-    from tests.pure.oracle import day_begins
-
     zone = taking.version.get("timezone", "UTC")
-    return spent(accepted, day_begins(day, zone), day_begins(day + timedelta(days=1), zone), at)
+    return spent(accepted, o.day_begins(day, zone), o.day_begins(day + timedelta(days=1), zone), at)
+
+
+def lasting(taking: Taking) -> Found:
+    """What is up as of a complete tick of the flight."""
+    yield from silence(taking)
+    yield from over_allowance(taking)
+    yield from spikes(taking)
 
 
 # -- silence ---------------------------------------------------------------------------------------------------------
@@ -55,27 +60,35 @@ def silence(taking: Taking) -> Found:
     version, campaign = taking.version, taking.campaign
     at = taking.at - version.threshold("feed_lag_minutes") * 60
     positive = [hour for hour in hours(taking) if spent(taking.accepted, hour, hour + HOUR, taking.at) > 0]
-    since = max([taking.window[0], *([max(positive) + HOUR] if positive else []), *taking.oracle.resumed])
-    if version.get("status", "active") != "active" or at < since or active(version, since, at) < SILENCE:
+    since = max([taking.window[0], *([max(positive) + HOUR] if positive else []), *resumed(taking)])
+    if version.get("status", "active") != "active" or at - since < SILENCE or active(version, since, at) < SILENCE:
         return
-    from tests.pure.oracle import amount, figures_for, money, text_of
-
-    spend = figures_for(taking.totals, version, "campaign", campaign.scope_id)["spend"]
+    spend = o.figures_for(taking.totals, version, "campaign", campaign.scope_id)["spend"]
     evidence = {
-        "silent_since": text_of(since),
+        "silent_since": o.text_of(since),
         "silent_hours": 48,
-        "spend": money(spend, version.currency),
-        "budget": amount(campaign.budget, version.currency),
+        "spend": o.money(spend, version.currency),
+        "budget": o.amount(campaign.budget, version.currency),
     }
     if spend >= campaign.budget:
         yield ("cap_reached", "campaign", campaign.scope_id), evidence
         return
     reports = last_reports(taking)
-    evidence["remaining_budget"] = amount(campaign.budget - spend, version.currency)
-    evidence["last_reports"] = {name: None if last is None else text_of(last) for name, last in reports.items()}
+    evidence["remaining_budget"] = o.amount(campaign.budget - spend, version.currency)
+    evidence["last_reports"] = {name: None if last is None else o.text_of(last) for name, last in reports.items()}
     heard = any(last is not None and last >= at - SILENCE for last in reports.values())
     if reports:
         yield ("delivery_interrupted" if heard else "source_stale", "campaign", campaign.scope_id), evidence
+
+
+def covered(stretches: list[tuple[Fraction, Fraction]]) -> Fraction:
+    """How much of time the stretches cover, in order of their starts."""
+    total, reached = Fraction(0), None
+    for start, end in stretches:
+        since = start if reached is None else max(start, reached)
+        if end > since:
+            total, reached = total + end - since, end
+    return total
 
 
 def hours(taking: Taking) -> set[Fraction]:
@@ -86,6 +99,9 @@ def hours(taking: Taking) -> set[Fraction]:
 def active(version: Version, start: Fraction, end: Fraction) -> Fraction:
     """The time in [start, end) with any density, by its quarters of an hour."""
     density = version.density
+    if density.weekdays is None and density.hours is None:
+        dark = sorted((max(start, begins), min(end, ends)) for begins, ends in density.dark)
+        return end - start - covered(dark)
     edges = {start, end, *(instant for pair in density.dark for instant in pair if start < instant < end)}
     edges |= {Fraction(quarter) for quarter in range(int(start // 900 * 900), int(end) + 900, 900)}
     inside = sorted(edge for edge in edges if start <= edge <= end)
@@ -106,19 +122,10 @@ def last_reports(taking: Taking) -> dict[str, Fraction | None]:
 # -- days ------------------------------------------------------------------------------------------------------------
 
 
-def remember(taking: Taking) -> None:
-    """What later ticks need of the versions so far, which a tombstone makes forgotten."""
-    from tests.pure.oracle import day_begins
-
-    oracle, zone = taking.oracle, taking.version.get("timezone", "UTC")
+def resumed(taking: Taking) -> list[Fraction]:
+    """When a version became active again."""
     led = in_force(taking)
-    for before, after in pairwise(led):
-        if before.get("status", "active") != "active":
-            oracle.resumed.add(after.begins())
-    today = day_of(taking.at, zone)
-    for day in (today - timedelta(days=1), today):
-        start, end = day_begins(day, zone), day_begins(day + timedelta(days=1), zone)
-        oracle.caps.setdefault(day, set()).update(caps_between(led, start, end))
+    return [after.begins() for before, after in pairwise(led) if before.get("status", "active") != "active"]
 
 
 def in_force(taking: Taking) -> list[Version]:
@@ -136,10 +143,8 @@ def caps_between(led: list[Version], start: Fraction, end: Fraction) -> set[tupl
 
 
 def cap_by(version: Version) -> tuple[Fraction | None, str | None]:
-    from tests.pure.oracle import exact
-
     budget = version.get("daily_budget", None)
-    return None if budget is None else exact(budget), version.get("platform", None)
+    return None if budget is None else o.exact(budget), version.get("platform", None)
 
 
 def allowance(cap: tuple[Fraction | None, str | None]) -> Fraction:
@@ -147,19 +152,12 @@ def allowance(cap: tuple[Fraction | None, str | None]) -> Fraction:
 
 
 def cap_on(taking: Taking, day: date) -> tuple[Fraction | None, str | None]:
-    from tests.pure.oracle import day_begins
-
     zone = taking.version.get("timezone", "UTC")
-    today = day_of(taking.at, zone)
-    if taking.first:
-        led = in_force(taking)
-        start, end = day_begins(day, zone), day_begins(day + timedelta(days=1), zone)
-        caps = caps_between(led, start, end) or {cap_by(led[0])}
-    elif day >= today - timedelta(days=1):
-        caps = taking.oracle.caps[day]
-    else:
-        caps = {cap_by(taking.version)}
-    return max(caps or {cap_by(taking.version)}, key=allowance)
+    if not taking.first and day < day_of(taking.at, zone) - timedelta(days=1):
+        return cap_by(taking.version)
+    led = in_force(taking)
+    start, end = o.day_begins(day, zone), o.day_begins(day + timedelta(days=1), zone)
+    return max(caps_between(led, start, end) or {cap_by(led[0])}, key=allowance)
 
 
 def over_allowance(taking: Taking) -> Found:
@@ -173,7 +171,8 @@ def over_allowance(taking: Taking) -> Found:
 def newly_over_allowance(taking: Taking) -> Found:
     """The days that what came since the last tick has taken over their allowance."""
     zone = taking.version.get("timezone", "UTC")
-    days = {day_of(update["event_time"], zone) for update in taking.accepted.updates if update["kind"] != "correction"}
+    dated = [update["event_time"] for update in taking.accepted.updates if update["kind"] != "correction"]
+    days = {day_of(time, zone) for time in dated if time <= taking.at}
     taken = None if taking.first else taking.oracle.taken
     for day in sorted(days):
         served, cap = on(taking, taking.accepted, day, taking.at), cap_on(taking, day)
@@ -183,12 +182,10 @@ def newly_over_allowance(taking: Taking) -> Found:
 
 
 def recent(taking: Taking) -> Iterator[date]:
-    from tests.pure.oracle import day_begins
-
     zone = taking.version.get("timezone", "UTC")
     today = day_of(taking.at, zone)
     for day in (today - timedelta(days=1), today):
-        if day_begins(day + timedelta(days=1), zone) > taking.window[0]:
+        if o.day_begins(day + timedelta(days=1), zone) > taking.window[0]:
             yield day
 
 
@@ -197,8 +194,6 @@ def of_day(kind: str, taking: Taking, day: date) -> Key:
 
 
 def credit(taking: Taking, day: date, served: Fraction, cap: tuple[Fraction | None, str | None]) -> Json:
-    from tests.pure.oracle import derived, money
-
     currency, (budget, platform) = taking.version.currency, cap
     assert budget is not None
     factor = FACTORS.get(platform or "", Fraction(1))
@@ -216,23 +211,21 @@ def credit(taking: Taking, day: date, served: Fraction, cap: tuple[Fraction | No
         }
     return {
         "day": day.isoformat(),
-        "daily_budget": money(budget, currency),
+        "daily_budget": o.money(budget, currency),
         "platform": platform,
         "day_factor_pct": int(factor * 100),
         **parts,
-        "allowance": derived(budget * factor, currency),
+        "allowance": o.derived(budget * factor, currency),
         "period": period,
     }
 
 
 def told(served: Fraction, allowed: Fraction, currency: str) -> Json:
-    from tests.pure.oracle import derived, money
-
     return {
-        "allowance": derived(allowed, currency),
-        "served": money(served, currency),
-        "billable": derived(min(served, allowed), currency),
-        "expected_credit": derived(max(Fraction(0), served - allowed), currency),
+        "allowance": o.derived(allowed, currency),
+        "served": o.money(served, currency),
+        "billable": o.derived(min(served, allowed), currency),
+        "expected_credit": o.derived(max(Fraction(0), served - allowed), currency),
     }
 
 
@@ -253,10 +246,10 @@ def days_between(first: date, last: date) -> list[date]:
 
 def spikes(taking: Taking) -> Found:
     """Today and yesterday against the usable ones of the 28 days before."""
-    from tests.pure.oracle import derived, money
-
     currency = taking.version.currency
     for day in recent(taking):
+        if o.day_begins(day - timedelta(days=14), taking.version.get("timezone", "UTC")) < taking.flight.start:
+            continue
         before = [day - timedelta(days=age) for age in range(1, 29)]
         history = [on(taking, taking.accepted, each, taking.at) for each in before if is_usable(taking, each)]
         if len(history) < 14 or median(history) <= 0:
@@ -270,10 +263,10 @@ def spikes(taking: Taking) -> Found:
                 of_day("spend_spike", taking, day),
                 {
                     "day": day.isoformat(),
-                    "spend": money(spend, currency),
+                    "spend": o.money(spend, currency),
                     "days": len(history),
-                    "median": derived(middle, currency),
-                    "mad": derived(mad, currency),
+                    "median": o.derived(middle, currency),
+                    "mad": o.derived(mad, currency),
                     "z": float(round(z * 100)) / 100,
                     "limit_z": 4,
                 },
@@ -281,9 +274,9 @@ def spikes(taking: Taking) -> Found:
 
 
 def is_usable(taking: Taking, day: date) -> bool:
-    from tests.pure.oracle import day_begins
-
     zone = taking.version.get("timezone", "UTC")
-    start, end = day_begins(day, zone), day_begins(day + timedelta(days=1), zone)
+    start, end = o.day_begins(day, zone), o.day_begins(day + timedelta(days=1), zone)
     flight = taking.flight
-    return flight.start <= start < end <= flight.end and active(taking.version, start, end) > 0
+    if not flight.start <= start < end <= flight.end:
+        return False
+    return taking.version.density.until(end) > taking.version.density.until(start)

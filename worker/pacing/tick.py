@@ -522,7 +522,7 @@ Alerts = dict[str, Raised]
 def _alerts(tick: Tick, scopes: list[Standing]) -> tuple[Alerts, list[Event]]:
     """The signals that are up after the tick; *scopes* are those whose budget is watched."""
     before, now = tick.state.alerts, _news(tick)
-    if tick.complete and not tick.is_over:
+    if tick.complete and scopes and not tick.is_over:
         now = [*now, *over_budget(tick.plan, scopes), *on_the_series(tick, scopes[0])]
     if not (before or now):
         return before, []

@@ -29,6 +29,9 @@ def watched(history: PlanHistory, version: PlanVersion, watch: Watch, as_of: int
 
 def _watched(history: PlanHistory, version: PlanVersion, watch: Watch, today: int) -> Watch:
     plan, led = version.plan, _led_to(history, version)
+    if watch.seen not in {each.version for each in led}:
+        # After a tombstone a plan starts afresh.
+        watch = NOTHING_WATCHED
     resumed = [at for at in (_resumed_at(led), watch.resumed_at) if at is not None]
     caps = [_cap(led, plan.timezone, watch, day) for day in (today - 1, today)]
     kept = tuple(cap for cap in caps if (cap.daily_budget, cap.platform) != (plan.daily_budget, plan.platform))
@@ -69,12 +72,13 @@ def _cap(led: Sequence[PlanVersion], zone: str, watch: Watch, day: int) -> DayCa
 
     A day of which nothing is remembered had the version that the last tick saw.
     """
-    found = [cap for cap in watch.caps if cap.day == day]
-    seen = [each.version for each in led].index(watch.seen) if watch.seen in {each.version for each in led} else None
-    if seen is not None and not found:
-        found = [_cap_by(led[seen].plan, day)]
     start, end = local_day(zone, day)[:2]
-    since = 0 if seen is None else seen + 1
+    found = [cap for cap in watch.caps if cap.day == day]
+    since = 0
+    if watch.seen:
+        since = 1 + [each.version for each in led].index(watch.seen)
+        if not found and (since == len(led) or begins(led[since]) > start):
+            found = [_cap_by(led[since - 1].plan, day)]
     found += [_cap_by(plan, day) for plan in _in_force_on(led[since:], start, end)]
     return max(found, key=allowance, default=_cap_by(led[0].plan, day))
 
