@@ -42,8 +42,15 @@ ZERO = Fraction(0)
 DAY = Fraction(86_400)
 FIGURES = ("spend", "impressions", "clicks", "conversions", "bids", "wins", "requests", "conversion_value")
 NOT_FIGURES = {
-    "event_id", "event_type", "snapshot_id", "alert_id", "recommendation_id", "supersedes", "recommendations",
-    "message", "ledger_position",
+    "event_id",
+    "event_type",
+    "snapshot_id",
+    "alert_id",
+    "recommendation_id",
+    "supersedes",
+    "recommendations",
+    "message",
+    "ledger_position",
 }
 NOT_EVIDENCE = {"rule", "rule_read"}  # fmt: skip
 DECIMALS = {"JPY": 0, "KWD": 3, "BHD": 3}
@@ -1165,7 +1172,7 @@ class Taking:
             yield "alert_raised", alert(key, now[key])
 
     def over_budget(self) -> dict[tuple[str, ...], Json]:
-        found = {}
+        found: dict[tuple[str, ...], Json] = {}
         for scope in self.scopes:
             spend = figures_for(self.totals, self.version, scope.scope, scope.scope_id)["spend"]
             if spend > scope.budget and self.version.wants("over_budget"):
@@ -1345,16 +1352,16 @@ def evaluate(plans: Iterable[Json], updates: Iterable[Json], as_of: str) -> dict
 
 
 def everything_accepted(updates: Iterable[Json], plans: Iterable[Json]) -> dict[str, list[tuple[str, Fraction]]]:
-    """The source and event time of each accepted update, by campaign; those without a plan as well."""
+    """The source and event time of each accepted update, by campaign; those without a plan are accepted as they are."""
     currencies = {plan["campaign_id"]: str(plan["currency"]) for plan in plans}
     fed: dict[str, list[Fed]] = {}
     for update in updates:
-        fed.setdefault(update["campaign_id"], []).append(Fed(update, held=False))
-    found = {}
-    for name, of_it in fed.items():
-        everyone = accept([Fed({**f.update, "currency": currencies.get(name, "USD")}, held=False) if name not in currencies else f for f in of_it], currencies.get(name, "USD"))
-        found[name] = [(update["source"], update["event_time"]) for update in everyone.updates]
-    return found
+        planned = update["campaign_id"] in currencies
+        fed.setdefault(update["campaign_id"], []).append(
+            Fed(update if planned else {**update, "currency": None}, False)
+        )
+    accepted = {name: accept(of_it, currencies.get(name, "")) for name, of_it in fed.items()}
+    return {name: [(u["source"], u["event_time"]) for u in each.updates] for name, each in accepted.items()}
 
 
 def read_lines(text: str) -> list[Json]:

@@ -224,7 +224,9 @@ def _remember(book: Book, stretch: Stretch, taken: Read, written: Written, accep
     notes, chosen = written.notes, accepted.tolist()
     corrigible = book.limits.corrigible_sources
     if corrigible is not None:
-        notes = [note if source in corrigible else b"" for note, source in zip(notes, stretch.columns.source, strict=True)]
+        notes = [
+            note if source in corrigible else b"" for note, source in zip(notes, stretch.columns.source, strict=True)
+        ]
     notes = list(compress(notes, chosen))
     campaigns = book.sheet.view()[written.rows[accepted] * WIDTH + CAMPAIGN]
     sources = stretch.columns.source

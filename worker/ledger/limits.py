@@ -41,7 +41,7 @@ class LedgerLimits:
     """Corrections of a campaign that wait for their original."""
 
     sources: int = 100
-    """Sources told apart by when they last reported: what lies beyond is taken for one. Each costs a byte a campaign."""
+    """Sources told apart by when they last reported: those beyond are taken for one. Each costs a byte a campaign."""
 
     versions: int = 1_000
     """Versions of a campaign's plan: each bends the expected curve of those after it."""

@@ -25,8 +25,8 @@ holds) and numbers, big-endian. A value is a msgpack array that begins with the 
 |      |                    |                          | [minute, earliest, latest] of each to come             |
 | `m`  | marker             |                          | see `changelog.Marker`; last in every checkpoint       |
 
-*rhythm* is [hour, net, positive hour, spend of the latest day], nil where no tick has asked for it, or by a worker
-that had none; see `rhythm`. *attributions* are [channel, deal_id] in the order of their numbers; *totals* [attribution, *figures]; *recent cells*
+*rhythm* is [hour, net, positive hour, spend of the latest day], nil where no tick has asked for it; see `rhythm`.
+*attributions* are [channel, deal_id] in the order of their numbers; *totals* [attribution, *figures]; *recent cells*
 [UTC day, cells]; *cases* [kind, how many, [currency, amount] of each]. Ids, bodies, rows and lengths are columns of
 little-endian integers of 8, 8, 4 and 4 bytes. Hashes and ordinals are those of `identity`, days are UTC days since
 1970. A campaign's totals are written when a tick has counted, what is pending when it came in: between ticks only the

@@ -117,16 +117,22 @@ def _deal_out(number: int, records: Records, parts: Sequence[Part]) -> None:
             names[decode(value)[_ROW]] = campaign_id
             rows = _part_of(campaign_id, parts).rows
             rows[campaign_id] = len(rows)
+    _tell_of_sources(records, parts)
     for key, value in sorted(records.items()):
         if key[:1] == IDS:
             for entry in _entries(number, key, value, names):
                 _part_of(entry.campaign_id, parts).entries.append(entry)
-        elif key[:1] == SOURCE:
-            for part in parts:
-                part.sources.of(key[1:].decode()).merge(*fields_of(value, 3))
-        elif key != MARKER:
+        elif key[:1] not in (MARKER, SOURCE):
             campaign_id, _ = parts_of(key)
             _part_of(campaign_id, parts).records[key] = _renumbered(key, value, number)
+
+
+def _tell_of_sources(records: Records, parts: Sequence[Part]) -> None:
+    """What is known of a source, to every new partition."""
+    for key, value in records.items():
+        if key[:1] == SOURCE:
+            for part in parts:
+                part.sources.of(key[1:].decode()).merge(*fields_of(value, 3))
 
 
 def _part_of(campaign_id: str, parts: Sequence[Part]) -> Part:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from worker.pacing.density import HOUR, LocalDay, local_day, ordinal_at
-from worker.pacing.plan import Calendar, Flight
+from worker.pacing.plan import Calendar
 
 _WEEK = 7
 
@@ -19,8 +19,8 @@ def active_until(calendar: Calendar, since: int, enough: int, end: int) -> int |
     """
     The instant by which so much active time (*enough* nanoseconds) has passed from *since* on; None if not by *end*.
 
-    >>> active_until(Calendar(blackouts=(Flight(10, 30),)), 0, 15, 100)
-    35
+    >>> active_until(Calendar(), 10, 15, 100), active_until(Calendar(), 10, 15, 20)
+    (25, None)
     """
     left = enough
     for start, stop in _active(calendar, since, end):

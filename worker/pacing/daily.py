@@ -12,8 +12,8 @@ What the contract leaves open:
 
 - today, as far as it has come, and yesterday are looked at on every complete tick of the flight. An older day is told
   of by daily_budget_exceeded at the tick that counts what takes it over the allowance: late news, or all of it in
-  `evaluate`, where it is held to the versions of that day; else to the plan as it is now. That is a case, and a fact: it is told on a tick that is not complete, and after the flight, as well, and
-  cleared at the next complete tick;
+  `evaluate`, where it is held to the versions of that day; else to the plan as it is now. That is a case, and a fact:
+  it is told on a tick that is not complete and after the flight as well, and cleared at the next complete tick;
 - no new one is raised while the plan is paused, nor of a day that ended before the period began;
 - a day is compared with those of the last 28 that lie in the flight and have active time. Fewer than 14 of them are
   too few, and with a median of 0 or less there is no usual day;
@@ -22,12 +22,13 @@ What the contract leaves open:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from worker.pacing.activity import is_active
-from worker.pacing.allowances import NO_RULE, is_over, rule_of, span_of
+from worker.pacing.allowances import is_over, rule_of, span_of
 from worker.pacing.amounts import currency_of
 from worker.pacing.density import local_day, ordinal_at
 from worker.pacing.figures import LastDays
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
 
 DAILY_BUDGET: Final = "daily_budget_exceeded"
 SPIKE: Final = "spend_spike"
+
+Told = tuple[dict[str, Any], str]
+"""The evidence of a signal, and how its sentence goes on after the campaign's name."""
 
 _LAST: Final = 28
 _FEWEST: Final = 14
@@ -60,7 +64,7 @@ def days_over_allowance(tick: Tick) -> Iterator[Signal]:
     for day, served in ((today - 1, yesterday), (today, last.today)):
         cap = cap_of(tick.version, tick.watch, day)
         if _is_over(cap, served) and _is_of_window(tick, day):
-            yield from _of_day(tick, DAILY_BUDGET, day, lambda cap=cap, served=served: _served(tick, cap, served))  # type: ignore[misc]
+            yield from _of_day(tick, DAILY_BUDGET, day, partial(_served, tick, cap, served))
 
 
 def new_days_over_allowance(tick: Tick) -> Iterator[Signal]:
@@ -74,7 +78,7 @@ def new_days_over_allowance(tick: Tick) -> Iterator[Signal]:
             start, end = local_day(zone, day)[:2]
             served = _spent_before(tick, end) - _spent_before(tick, start)
             if _is_over(cap, served) and not _is_over(cap, served - new):
-                yield from _of_day(tick, DAILY_BUDGET, day, lambda cap=cap, served=served: _served(tick, cap, served))  # type: ignore[misc]
+                yield from _of_day(tick, DAILY_BUDGET, day, partial(_served, tick, cap, served))
 
 
 def _cap_of(tick: Tick, day: int) -> DayCap:
@@ -108,7 +112,7 @@ def _spent_before(tick: Tick, instant: int) -> int:
     return sum(figures[0] for figures in tick.counted.before(instant - instant % _QUARTER).values())
 
 
-def _served(tick: Tick, cap: DayCap, served: int) -> tuple[dict[str, Any], str]:
+def _served(tick: Tick, cap: DayCap, served: int) -> Told:
     """What was served, what of it is to be billed, and what is to be credited."""
     carried = currency_of(tick.plan.minor_digits).carried
     derived = currency_of(tick.plan.minor_digits).derived
@@ -221,7 +225,7 @@ def spikes(tick: Tick) -> Iterator[Signal]:
                 tick,
                 SPIKE,
                 day,
-                lambda day=day, spend=spend, days=days: _out_of_line(tick, day, spend, days),  # type: ignore[misc]
+                partial(_out_of_line, tick, day, spend, days),
             )
 
 
@@ -244,7 +248,7 @@ def _is_comparable(tick: Tick, day: int) -> bool:
     return flight.start <= start < end <= flight.end and is_active(tick.plan.calendar, start, end)
 
 
-def _out_of_line(tick: Tick, day: int, spend: int, days: Usual) -> tuple[dict[str, Any], str]:
+def _out_of_line(tick: Tick, day: int, spend: int, days: Usual) -> Told:
     currency = currency_of(tick.plan.minor_digits)
     hundredths = days.hundredths_of_z(spend)
     evidence = {
@@ -277,7 +281,7 @@ def _is_of_window(tick: Tick, day: int) -> bool:
     return local_day(tick.plan.timezone, day).end > tick.pace.window.flight.start
 
 
-def _of_day(tick: Tick, kind: str, day: int, tell: Any) -> Iterator[Signal]:
+def _of_day(tick: Tick, kind: str, day: int, tell: Callable[[], Told]) -> Iterator[Signal]:
     """The signal of a day; what it says is worked out where it is new. A plan that is not active raises none."""
     named = Signal(kind, "campaign", tick.plan.campaign_id, "", {}, _day_text(day))
     if alert_key(named) in tick.state.alerts:
@@ -290,6 +294,3 @@ def _of_day(tick: Tick, kind: str, day: int, tell: Any) -> Iterator[Signal]:
 
 def _day_text(day: int) -> str:
     return date.fromordinal(day).isoformat()
-
-
-__all__ = ["NO_RULE", "Usual", "days_over_allowance", "new_days_over_allowance", "spikes", "usual"]

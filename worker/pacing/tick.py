@@ -58,8 +58,8 @@ class Tick:
     """What one campaign's tick is made from; nothing of it changes. *version* is the plan version in force."""
 
     __slots__ = (
-        "as_of", "complete", "counted", "history", "is_first", "is_over", "pace", "plan", "position", "state", "tally", "teller",
-        "version", "watch",
+        "as_of", "complete", "counted", "history", "is_first", "is_over", "pace", "plan", "position", "state", "tally",
+        "teller", "version", "watch",
     )  # fmt: skip
 
     def __init__(  # what take_tick is given

@@ -23,7 +23,9 @@ def watched(history: PlanHistory, version: PlanVersion, watch: Watch, as_of: int
     if len(history.versions) == 1 and watch == NOTHING_WATCHED:
         return watch
     today = ordinal_at(version.plan.timezone, as_of)
-    now: Watch = history.kept("watch", (version.version, today, watch), lambda: _watched(history, version, watch, today))
+    now: Watch = history.kept(
+        "watch", (version.version, today, watch), lambda: _watched(history, version, watch, today)
+    )
     return watch if now == watch else now
 
 
@@ -54,7 +56,7 @@ def _resumed_at(led: Sequence[PlanVersion]) -> int | None:
 
 
 def cap_of(version: PlanVersion, watch: Watch, day: int) -> DayCap:
-    """What counts as the daily budget of a day, as of a tick whose *watch* is up to date: the plan's, if nothing is said."""
+    """What counts as the daily budget of a day, as of a tick whose *watch* is up to date: the plan's, if not said."""
     for cap in watch.caps:
         if cap.day == day:
             return cap

@@ -145,7 +145,8 @@ class Paced:
         def spent() -> list[int]:
             return [self.between(accepted, start, end, at) for end, start in stretches[1:]]
 
-        return LastDays(self.between(accepted, *reversed(stretches[0]), at), object(), spent)
+        end, start = stretches[0]
+        return LastDays(self.between(accepted, start, end, at), object(), spent)
 
     def between(self, accepted: o.Accepted, start: int, end: int, at: int) -> int:
         """The nanos dated in [start, end) and counted at the tick."""
@@ -158,8 +159,7 @@ class Paced:
         heard = [*own, *((source, int(time * NANOS)) for source, time in self.oracle.elsewhere)]
         names = {source for source, _ in own} or {source for source, _ in heard}
         return {
-            name: max((time for source, time in heard if source == name and time <= at), default=None)
-            for name in names
+            name: max((time for source, time in heard if source == name and time <= at), default=None) for name in names
         }
 
     def before(self, accepted: o.Accepted, instant: int, at: int) -> Totals:

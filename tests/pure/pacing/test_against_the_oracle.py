@@ -255,7 +255,9 @@ PLANS = {
 
 def varied(draw: DrawFn, plan: Json) -> Json:
     """The plan sent again, with little or nothing changed."""
-    changes = drawn(draw, {name: PLAN[name] for name in ("budget_change_policy", "signals", "daily_budget", "platform")})
+    changes = drawn(
+        draw, {name: PLAN[name] for name in ("budget_change_policy", "signals", "daily_budget", "platform")}
+    )
     if draw(COIN) and (plan.get("curve") or {}).get("kind") != "custom":
         changes["total_budget"] = str(2 * int(plan["total_budget"]))
     return {**plan, **changes}

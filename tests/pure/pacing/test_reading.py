@@ -155,6 +155,8 @@ def test_a_full_plan_is_read_whole() -> None:
         status="paused",
         silenced=("conflicting_update", "over_budget"),
         effective_at=1_780_272_000 * NANOS,
+        daily_budget=40 * NANOS,
+        platform="google",
     )
     assert {type(plan.total_budget), type(plan.campaign_id), type(plan.channels[0].allocated_budget)} == {int, str}
 
