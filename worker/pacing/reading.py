@@ -64,6 +64,7 @@ def _plan(message: wire.CampaignPlan) -> Plan:
         curve=curve_of(message.curve, zone) or LINEAR,
         calendar=calendar_of(message, zone),
         recurrence=_recurrence(message),
+        projection=message.projection,
         daily_budget=None if message.daily_budget is None else int(message.daily_budget),
         platform=None if message.platform is None else str(message.platform),
     )

@@ -34,16 +34,26 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from collections.abc import Iterator
 from typing import Any, Final
 
 from msgspec.structs import replace
 
 from worker.pacing.amounts import time_text
 from worker.pacing.daily import new_days_over_allowance
-from worker.pacing.deviation import Reason, Step, enters, live, resolved
+from worker.pacing.deviation import Reason, Step, enters, is_steady, live, resolved
 from worker.pacing.figures import Attribution, Counted, Totals
 from worker.pacing.history import PlanHistory, PlanVersion
 from worker.pacing.pace import ended_periods, pace_at
+from worker.pacing.period_signals import (
+    MILESTONE,
+    is_ahead,
+    may_be_raised,
+    milestones,
+    milestones_reached,
+    period_signals,
+)
+from worker.pacing.projection import Ground, Projection, project
 from worker.pacing.reallocation import Move, propose
 from worker.pacing.series import on_the_series
 from worker.pacing.signals import Signal, alert_key, cases, newly_counted, over_budget
@@ -205,7 +215,8 @@ def _running(tick: Tick) -> Told:
     snapshot_id = tick.teller.id("pacing.snapshot_taken")
     proposals, recommended = _proposals(tick, scopes[0], scopes[1 : 1 + len(plan.channels)], snapshot_id)
     deviations, told = _deviations(tick, standings, scopes, snapshot_id)
-    alerts, signals = _alerts(tick, scopes)
+    projection = _projection(tick, standings, scopes[0], tick.as_of)
+    alerts, signals = _alerts(tick, scopes, projection)
     taken = Taken(
         as_of=tick.as_of,
         data_through=tick.through(counted.data_through),
@@ -218,9 +229,9 @@ def _running(tick: Tick) -> Told:
         recommendations=[proposal.recommendation_id for proposal in proposals.values()],
         ledger_position=tick.position,
     )
-    snapshot = tick.teller.snapshot(snapshot_id, scopes, taken)
+    snapshot = tick.teller.snapshot(snapshot_id, scopes, taken, projection)
     after = _state(tick.state, deviations, alerts, proposals, None)
-    return [snapshot, *told, *recommended, *signals], after
+    return [snapshot, *told, *recommended, *signals], _remembering(tick, after, scopes[0])
 
 
 def _canceled(tick: Tick, closing: Closing | None) -> Told:
@@ -264,7 +275,7 @@ def _close_by_plan(tick: Tick) -> Told:
 def _close(tick: Tick, closing: Closing, taken: Taken, totals: Totals, reason: Reason) -> Told:
     """A closing snapshot from *totals*, and everything open resolves with it."""
     standings = tick.standings(tick.tallied(totals))
-    snapshot = tick.teller.snapshot(closing.snapshot_id, standings.at(closing.end), taken)
+    snapshot = _closing_snapshot(tick, standings, closing, taken)
     deviations, told = _end_deviations(tick, standings, closing, reason)
     alerts, signals = _alerts_at_closing(tick)
     return [snapshot, *told, *signals], _state(tick.state, deviations, alerts, {}, closing)
@@ -279,9 +290,11 @@ def _closed(tick: Tick, closing: Closing, reason: Reason) -> Told:
         revision = closing.revision + 1
         closing = Closing(closing.end, _closing_id(tick, closing.end, revision), revision)
         taken = _closing_taken(tick, tick.as_of, closing)
-        events.append(tick.teller.snapshot(closing.snapshot_id, standings.at(tick.as_of), taken))
+        scopes = standings.at(tick.as_of)
+        projection = _projection(tick, standings, scopes[0], tick.as_of)
+        events.append(tick.teller.snapshot(closing.snapshot_id, scopes, taken, projection))
     deviations, told = _end_deviations(tick, standings, closing, reason)
-    alerts, signals = _alerts(tick, [])
+    alerts, signals = _alerts(tick, [], None)
     return [*events, *told, *signals], _state(tick.state, deviations, alerts, {}, closing)
 
 
@@ -310,7 +323,7 @@ def _close_period(tick: Tick, version: PlanVersion, end: int) -> tuple[list[Even
     totals = tick.counted.before(end)
     closing = Closing(end, _closing_id(tick, end, 0))
     standings = at_end.standings(at_end.tallied(totals))
-    snapshot = at_end.teller.snapshot(closing.snapshot_id, standings.at(end), _taken_before(at_end, closing, totals))
+    snapshot = _closing_snapshot(at_end, standings, closing, _taken_before(at_end, closing, totals))
     period = PeriodEnd(end, closing.snapshot_id, is_open=True)
     if not tick.complete:
         return [snapshot], tick.after(replace(tick.state, period=period, proposals={}))
@@ -332,6 +345,23 @@ def _resolve_all_of(tick: Tick, at_end: Tick, standings: Standings, period: Peri
     cleared = [*map(tick.teller.cleared, alerts.values())]
     after = PacingState(period=replace(period, is_open=False), closing=tick.state.closing, watch=tick.state.watch)
     return [*told, *cleared], tick.after(after)
+
+
+def _closing_snapshot(tick: Tick, standings: Standings, closing: Closing, taken: Taken) -> Event:
+    """The snapshot of what is closed, as of its end, from what is dated before it."""
+    scopes = standings.at(closing.end)
+    projection = _projection(tick, standings, scopes[0], closing.end, until=closing.end)
+    return tick.teller.snapshot(closing.snapshot_id, scopes, taken, projection)
+
+
+def _projection(
+    tick: Tick, standings: Standings, campaign: Standing, as_of: int, until: int | None = None
+) -> Projection:
+    """What the campaign is projected to spend, from what is counted (that is dated before *until*)."""
+    pace, number = tick.pace, tick.version.version
+    is_bent = pace.courses is not None
+    ground = Ground(tick.plan, tick.history, number, standings.expected, is_bent, tick.counted, pace.origin, until)
+    return project(ground, campaign, as_of)
 
 
 def _closing_id(tick: Tick, end: int, revision: int) -> str:
@@ -384,7 +414,7 @@ def _state(
     now = (deviations, alerts, proposals, closing)
     if now == (state.deviations, state.alerts, state.proposals, state.closing):
         return state
-    return PacingState(*now, state.period, state.watch)
+    return PacingState(*now, state.period, state.milestones, state.watch)
 
 
 # -- deviations ------------------------------------------------------------------------------------------------------
@@ -407,12 +437,14 @@ def _deviations(
     for standing in standings.at(tick.as_of - lag) if lag else scopes:
         # Most scopes have neither a life nor a reason for one: they are passed over with one comparison.
         if before or enters(standing.gap, standing.expected[0], tick.plan.thresholds):
-            key = _key(standing.scope, standing.scope_id)
+            key = standing.key
             life, steps = _live(tick, before.get(key), standing)
             if life is not None:
                 after[key] = life
             events += [tell(step, standing, snapshot_id) for step in steps]
-    planned = _keys(scopes) if before else before.keys()
+    if before.keys() <= after.keys():
+        return after, events
+    planned = {standing.key for standing in scopes}
     dropped = {key: life for key, life in before.items() if key not in planned}
     return after, [*events, *_resolve_all(tick, standings, dropped, tick.as_of, snapshot_id, "plan_ended")]
 
@@ -421,12 +453,16 @@ def _live(tick: Tick, life: DeviationLife | None, standing: Standing) -> tuple[D
     """One scope's tick; a deal whose own flight is over deviates no more."""
     if tick.as_of >= standing.flight.end:
         return None, resolved(life, "flight_ended")
+    gap, base, thresholds = standing.gap, standing.expected[0], tick.plan.thresholds
+    may_open = _may_open(tick, standing)
+    if life is not None and may_open and is_steady(life, gap, base, thresholds):
+        return life, ()
     return live(
         life or NEVER_JUDGED,
-        standing.gap,
-        standing.expected[0],
-        tick.plan.thresholds,
-        may_open=_may_open(tick, standing),
+        gap,
+        base,
+        thresholds,
+        may_open=may_open,
         new_id=lambda: tick.teller.id("deviation", standing.scope, standing.scope_id),
     )
 
@@ -458,25 +494,13 @@ def _resolve_all(
     """The resolutions of what is open among *lives*, in the plan's order, with the figures as of *as_of*."""
     if not any(life.alert_id for life in lives.values()):
         return []
-    planned = {
-        _key(standing.scope, standing.scope_id): standing
-        for standing in standings.at(as_of - tick.plan.thresholds.feed_lag)
-    }
+    planned = {standing.key: standing for standing in standings.at(as_of - tick.plan.thresholds.feed_lag)}
     unplanned = {key: standings.unplanned(*key.split("\0")) for key in sorted(lives.keys() - planned.keys())}
     return [
         tick.teller.deviation(step, standing, snapshot_id)
         for key, standing in (planned | unplanned).items()
         for step in resolved(lives.get(key), reason)
     ]
-
-
-def _key(scope: str, scope_id: str) -> str:
-    """A scope's key in the state; no id holds a NUL."""
-    return f"{scope}\0{scope_id}"
-
-
-def _keys(scopes: list[Standing]) -> set[str]:
-    return {_key(standing.scope, standing.scope_id) for standing in scopes}
 
 
 # -- proposals -------------------------------------------------------------------------------------------------------
@@ -519,17 +543,37 @@ def _standing_or_new(tick: Tick, old: Proposal | None, move: Move) -> Proposal:
 Alerts = dict[str, Raised]
 
 
-def _alerts(tick: Tick, scopes: list[Standing]) -> tuple[Alerts, list[Event]]:
-    """The signals that are up after the tick; *scopes* are those whose budget is watched."""
+def _alerts(tick: Tick, scopes: list[Standing], projection: Projection | None) -> tuple[Alerts, list[Event]]:
+    """The signals that are up after the tick; *scopes* are those whose budget is watched, none once all is closed."""
     before, now = tick.state.alerts, _news(tick)
-    if tick.complete and scopes and not tick.is_over:
-        now = [*now, *over_budget(tick.plan, scopes), *on_the_series(tick, scopes[0])]
+    if tick.complete and not tick.is_over and projection is not None:
+        lasting = _period_signals(tick, scopes[0], projection)
+        now = [*now, *over_budget(tick.plan, scopes), *lasting, *on_the_series(tick, scopes[0])]
     if not (before or now):
         return before, []
     now = _wanted(tick, now)
     up = {alert_key(signal) for signal in now}
     over = [key for key in before if key not in up] if tick.complete else []
     return _changed(tick, over, now)
+
+
+def _period_signals(tick: Tick, campaign: Standing, projection: Projection) -> Iterator[Signal]:
+    """What the figures tell; a paused plan and one in its grace go on with what is up, and raise no more of these."""
+    if projection.exhausted_at is not None or is_ahead(campaign, tick.as_of):
+        for signal in period_signals(tick.plan, campaign, projection, tick.as_of):
+            is_up = alert_key(signal) in tick.state.alerts
+            if is_up or may_be_raised(tick.plan, campaign, signal, tick.as_of):
+                yield signal
+    if milestones_reached(campaign) > tick.state.milestones:
+        yield from milestones(tick.plan, campaign, tick.state.milestones)
+
+
+def _remembering(tick: Tick, state: PacingState, campaign: Standing) -> PacingState:
+    """The state with the milestones that are told by now; those that the plan switches off are not."""
+    if not tick.complete or tick.is_over or MILESTONE in tick.plan.silenced:
+        return state
+    reached = milestones_reached(campaign)
+    return state if reached <= state.milestones else replace(state, milestones=reached)
 
 
 def _alerts_at_closing(tick: Tick) -> tuple[Alerts, list[Event]]:
@@ -540,8 +584,10 @@ def _alerts_at_closing(tick: Tick) -> tuple[Alerts, list[Event]]:
 def _news(tick: Tick) -> list[Signal]:
     """The signals about single updates."""
     plan, counted = tick.plan, tick.counted
+    if not (counted.new or counted.cases):
+        return []
     news = [*newly_counted(plan, counted.new, tick.tally), *cases(plan, counted.cases)]
-    return [*news, *new_days_over_allowance(tick)] if counted.new else news
+    return [*news, *new_days_over_allowance(tick)]
 
 
 def _wanted(tick: Tick, signals: list[Signal]) -> list[Signal]:
@@ -556,8 +602,8 @@ def _changed(tick: Tick, over: list[str], now: list[Signal]) -> tuple[Alerts, li
     events = [tick.teller.cleared(before[key]) for key in over]
     for signal in now:
         if (key := alert_key(signal)) not in before and key not in after:
-            parts = (signal.part,) if signal.part else ()
-            identity = tick.teller.id("alert", signal.kind, signal.scope, signal.scope_id, *parts)
+            part = (signal.part,) if signal.part else ()
+            identity = tick.teller.id("alert", signal.kind, signal.scope, signal.scope_id, *part)
             after[key] = Raised(identity, signal.kind, signal.scope, signal.scope_id, signal.level)
             events.append(tick.teller.raised(signal, after[key]))
     return after, events

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from schemas.fields import NANOS, format_time, parse_time
 from tests.pure import oracle, oracle_series
-from tests.pure.pacing.feeding import Paced, compare, plan_of
+from tests.pure.pacing.feeding import QUIET, Paced, compare, plan_of
 from worker.pacing import HOUR, PacingState
 from worker.pacing.activity import active_until
 from worker.pacing.allowances import RULES, span_of
@@ -39,7 +39,7 @@ class Campaign(Paced):
 
     def __init__(self, **plan: Any) -> None:
         super().__init__(series=True)
-        self.raw = {**PLAN, **plan}
+        self.raw = {**PLAN, **plan, "signals": {**QUIET, **plan.get("signals", {})}}
         self.plan(self.raw)
         self.fed = 0
 
@@ -78,8 +78,8 @@ def test_an_interruption_says_since_when_and_what_its_source_has_sent() -> None:
         "last_reports": {"dsp": "2026-07-03T10:59:00Z"},
     }
     assert campaign.messages == [
-        "Campaign c-1 has spent nothing in 48 h of active time since 2026-07-01T11:00:00Z:"
-        " there is budget left, and its source still reports."
+        "Campaign c-1 has spent nothing in 48 h of active time since 2026-07-01T11:00:00Z: "
+         "there is budget left, and its source still reports."
     ]
     assert campaign.alerts("2026-07-03T12:00:00Z") == []
 

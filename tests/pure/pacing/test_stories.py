@@ -4,8 +4,8 @@ Stories of campaigns, as tables: what was spent before each tick, and what was t
 They read as documentation of what a user will see. Each runs in the core and in the oracle. A campaign of 1,000 USD
 over ten days (July 1 to 11) is on plan with 100 a day, its channels ctv and display with 50 each. On the left what
 was spent in the minute before the tick (`@07-05` dates it otherwise, a negative amount is a credit); on the right
-every event but an ordinary snapshot. After `series` the signals on the course of the spend are told as well; `hear` is a
-report of the same source for another campaign:
+every event but an ordinary snapshot. After `series` the signals on the course of the spend are told as well, and `hear`
+is a report of the same source for another campaign:
 
     ctv opened warning underpacing -15.00     a deviation of a channel; `campaign` is the campaign's own
     ctv resolved recovered                    its end and the reason
@@ -24,7 +24,7 @@ from typing import Any
 
 import pytest
 
-from tests.pure.pacing.feeding import Paced, compare
+from tests.pure.pacing.feeding import QUIET, Paced, compare
 from worker.pacing import Event
 
 Json = dict[str, Any]
@@ -42,6 +42,7 @@ PLAN: Json = {
         {"channel": "ctv", "allocated_budget": 500},
         {"channel": "display", "allocated_budget": 500},
     ],
+    "signals": QUIET,
 }
 
 
