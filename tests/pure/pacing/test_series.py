@@ -78,8 +78,10 @@ def test_an_interruption_says_since_when_and_what_its_source_has_sent() -> None:
         "last_reports": {"dsp": "2026-07-03T10:59:00Z"},
     }
     assert campaign.messages == [
-        "Campaign c-1 has spent nothing in 48 h of active time since 2026-07-01T11:00:00Z: "
-         "there is budget left, and its source still reports."
+        (
+            "Campaign c-1 has spent nothing in 48 h of active time since 2026-07-01T11:00:00Z:"
+            " there is budget left, and its source still reports."
+        )
     ]
     assert campaign.alerts("2026-07-03T12:00:00Z") == []
 
