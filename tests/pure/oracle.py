@@ -33,6 +33,8 @@ from math import ceil
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from tests.pure import oracle_series as series
+
 Json = dict[str, Any]
 Told = tuple[str, Json]
 
@@ -40,9 +42,17 @@ ZERO = Fraction(0)
 DAY = Fraction(86_400)
 FIGURES = ("spend", "impressions", "clicks", "conversions", "bids", "wins", "requests", "conversion_value")
 NOT_FIGURES = {
-    "event_id", "event_type", "snapshot_id", "alert_id", "recommendation_id", "supersedes", "recommendations",
-    "message", "ledger_position",
-}  # fmt: skip
+    "event_id",
+    "event_type",
+    "snapshot_id",
+    "alert_id",
+    "recommendation_id",
+    "supersedes",
+    "recommendations",
+    "message",
+    "ledger_position",
+}
+NOT_EVIDENCE = {"rule", "rule_read"}  # fmt: skip
 DECIMALS = {"JPY": 0, "KWD": 3, "BHD": 3}
 
 Totals = dict[tuple[str | None, str | None], dict[str, Fraction]]
@@ -57,6 +67,8 @@ def figures_of(body: Json) -> Json:
     if body["event_type"] == "pacing.snapshot_taken":
         figures["proposals"] = len(body["recommendations"])
         figures["falls_back"] = figures.pop("projection_reason") is not None
+    if "evidence" in figures:
+        figures["evidence"] = {name: value for name, value in figures["evidence"].items() if name not in NOT_EVIDENCE}
     return figures
 
 
@@ -615,8 +627,10 @@ class Life:
 class Oracle:
     """Everything known of one campaign. Times are RFC 3339 texts."""
 
-    def __init__(self, campaign_id: str) -> None:
+    def __init__(self, campaign_id: str, *, series: bool = True) -> None:
         self.campaign_id = campaign_id
+        self.series = series
+        """Whether hours and days are looked at."""
         self.versions: list[Version] = []
         self.accepted = 0
         self.ended = False
@@ -626,6 +640,8 @@ class Oracle:
         self.taken: Fraction | None = None
         self.lives: dict[tuple[str, str], Life] = {}
         self.alerts: set[tuple[str, ...]] = set()
+        self.elsewhere: list[tuple[str, Fraction]] = []
+        """The source and event time of what was accepted of other campaigns of the partition."""
         self.proposals: dict[tuple[str, str], Fraction] = {}
         self.closed: tuple[Fraction, int] | None = None
         """The end a closing snapshot was told as of, and its revision."""
@@ -649,6 +665,10 @@ class Oracle:
         since = instant(counts_from)
         at = sum(version.since is None or version.since <= since for version in self.versions)
         self.versions.insert(at, Version(raw, self.accepted, since))
+
+    def hear(self, source: str, event_time: str) -> None:
+        """An update of another campaign of the partition."""
+        self.elsewhere.append((source, instant(event_time)))
 
     def end_plan(self) -> None:
         """A tombstone."""
@@ -709,6 +729,7 @@ class Taking:
             for version, after in zip(oracle.versions, [*oracle.versions[1:], None], strict=True)
             if after is None or after.since != version.since
         ]
+        self.everything = self.chain
         self.ended = ended
         in_force = [v for v in self.chain if v.since is None or (v.since <= at if ended is None else v.since < ended)]
         self.version = in_force[-1]
@@ -1263,6 +1284,9 @@ class Taking:
         now: dict[tuple[str, ...], Json] = dict(self.news())
         if over_budget and self.complete and not self.over:
             now |= self.over_budget() | dict(self.period_signals()) | dict(self.milestones())
+            for key, evidence in series.lasting(self) if oracle.series else ():
+                if self.may_raise(key):
+                    now[key] = evidence
         if self.complete:
             yield from self.cleared(oracle.alerts - now.keys())
         yield from self.raised(now)
@@ -1334,11 +1358,17 @@ class Taking:
                 evidence = {"milestone_pct": pct_, "spend": told[0], "budget": told[1]}
                 yield ("milestone_reached", "campaign", campaign.scope_id, str(pct_)), evidence
 
-    def news(self) -> Iterator[tuple[tuple[str, str, str], Json]]:
+    def news(self) -> Iterator[tuple[tuple[str, ...], Json]]:
         """The signals about single updates that have a new case."""
         for key, evidence in (*self.outside(), *self.unplanned(), *self.cases()):
             if self.version.wants(key[0]):
                 yield key, evidence
+        yield from ((key, evidence) for key, evidence in series.newly_over_allowance(self) if self.may_raise(key))
+
+    def may_raise(self, key: tuple[str, ...]) -> bool:
+        """Whether a signal on the series may be up: wanted, and not new while the plan is not active."""
+        is_active = self.version.get("status", "active") == "active"
+        return self.version.wants(key[0]) and (is_active or key in self.oracle.alerts)
 
     def newly(self, *, before: Fraction | None = None, since: Fraction | None = None) -> Totals:
         """What is counted now and was not at the last tick; only what is dated *before*, or *since*, an instant."""
@@ -1354,7 +1384,7 @@ class Taking:
 
         return minus(dated(self.accepted, self.at), {} if taken is None else dated(self.before, taken))
 
-    def outside(self) -> Iterator[tuple[tuple[str, str, str], Json]]:
+    def outside(self) -> Iterator[tuple[tuple[str, ...], Json]]:
         for scope in self.version.scopes:
             own = self.version.raw if scope.scope == "campaign" else None
             if scope.scope == "deal":
@@ -1377,7 +1407,7 @@ class Taking:
                     },
                 )
 
-    def unplanned(self) -> Iterator[tuple[tuple[str, str, str], Json]]:
+    def unplanned(self) -> Iterator[tuple[tuple[str, ...], Json]]:
         planned = {channel["channel"] for channel in self.version.get("channels", [])}
         homes = {deal["deal_id"]: get(deal, "channel", None) for deal in self.version.get("deals", [])}
         found: dict[str, dict[str, Fraction]] = {}
@@ -1392,7 +1422,7 @@ class Taking:
                 spend = money(figures["spend"], self.version.currency)
                 yield ("unplanned_channel", "channel", channel), {"spend": spend}
 
-    def cases(self) -> Iterator[tuple[tuple[str, str, str], Json]]:
+    def cases(self) -> Iterator[tuple[tuple[str, ...], Json]]:
         """Conflicts and foreign currency among what has come since the last tick."""
         conflicts = self.accepted.conflicts - (0 if self.first else self.before.conflicts)
         if conflicts:
@@ -1501,8 +1531,25 @@ def evaluate(plans: Iterable[Json], updates: Iterable[Json], as_of: str) -> dict
     for update in updates:
         if update["campaign_id"] in oracles:
             oracles[update["campaign_id"]].feed(update)
+    for name, accepted in everything_accepted(updates, plans).items():
+        for other, oracle in oracles.items():
+            if other != name:
+                oracle.elsewhere += accepted
     told = {name: oracle.tick(as_of, first=True) for name, oracle in oracles.items()}
     return {name: events for name, events in told.items() if events}
+
+
+def everything_accepted(updates: Iterable[Json], plans: Iterable[Json]) -> dict[str, list[tuple[str, Fraction]]]:
+    """The source and event time of each accepted update, by campaign; those without a plan are accepted as they are."""
+    currencies = {plan["campaign_id"]: str(plan["currency"]) for plan in plans}
+    fed: dict[str, list[Fed]] = {}
+    for update in updates:
+        planned = update["campaign_id"] in currencies
+        fed.setdefault(update["campaign_id"], []).append(
+            Fed(update if planned else {**update, "currency": None}, False)
+        )
+    accepted = {name: accept(of_it, currencies.get(name, "")) for name, of_it in fed.items()}
+    return {name: [(u["source"], u["event_time"]) for u in each.updates] for name, each in accepted.items()}
 
 
 def read_lines(text: str) -> list[Json]:

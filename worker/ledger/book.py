@@ -22,6 +22,7 @@ from worker.ledger.lookup import Lookup
 from worker.ledger.partitions import partition_of
 from worker.ledger.records import Shelf
 from worker.ledger.sheet import Sheet
+from worker.ledger.sources import Sources
 from worker.ledger.splitting import Past, cut_at_tick
 
 
@@ -100,6 +101,7 @@ class Book:
         self.counts = Counts()
         self.watermark = 0
         """The greatest record timestamp of spend so far, in milliseconds: what the horizon is counted from."""
+        self.sources = Sources(limits.sources)
         # -- ticks
         self.ticks = TickCuts(limits.tick_nanos)
         self.early = TickCuts(limits.tick_nanos)

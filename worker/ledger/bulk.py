@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from schemas.wire import SpendUpdate
 from worker.ledger.book import Book
 from worker.ledger.columns import Columns, Read, read, transpose
+from worker.ledger.hearing import hear_all
 from worker.ledger.identity import UNKNOWN
 from worker.ledger.identity import Columns as Entries
 from worker.ledger.lookup import names_of
@@ -95,7 +96,7 @@ def fold(
     written = Written(rows, notes, _hashes(notes))
     accepted = new & (rows != NO_ROW)
     _count(book, taken, rows, accepted)
-    _remember(book, stretch, written, accepted)
+    _remember(book, stretch, taken, written, accepted)
     repeats = fine & _repeats(book, stretch, written, accepted)
     return _told(book, stretch, written, accepted, repeats, ~(new | repeats))
 
@@ -217,16 +218,20 @@ def _count(book: Book, taken: Read, rows: Integers, accepted: Mask) -> None:
         book.sheet.add_all(rows[accepted], taken.figures[:, accepted], taken.at[accepted])
 
 
-def _remember(book: Book, stretch: Stretch, written: Written, accepted: Mask) -> None:
+def _remember(book: Book, stretch: Stretch, taken: Read, written: Written, accepted: Mask) -> None:
     if not accepted.any():
         return
     notes, chosen = written.notes, accepted.tolist()
     corrigible = book.limits.corrigible_sources
     if corrigible is not None:
-        sources = stretch.columns.source
-        notes = [note if source in corrigible else b"" for note, source in zip(notes, sources, strict=True)]
+        notes = [
+            note if source in corrigible else b"" for note, source in zip(notes, stretch.columns.source, strict=True)
+        ]
     notes = list(compress(notes, chosen))
     campaigns = book.sheet.view()[written.rows[accepted] * WIDTH + CAMPAIGN]
+    sources = stretch.columns.source
+    heard = sources if len(campaigns) == len(sources) else list(compress(sources, chosen))
+    hear_all(book, heard, campaigns, taken.at[accepted])
     columns = Entries(
         stretch.ids[accepted].astype("<u8").tobytes(),
         written.bodies[accepted].astype("<u8").tobytes(),

@@ -15,13 +15,25 @@ from operator import add
 from typing import Any, Final, NamedTuple
 
 from worker.ledger.cells import ATTRIBUTION, COUNT, DAY, LATEST, NEVER, Cell, Key, TickCuts, awkward, lasting
-from worker.ledger.kinds import CAMPAIGN, COUNTED, HISTORY, PENDING
+from worker.ledger.kinds import CAMPAIGN, COUNTED, HISTORY, LOCAL_DAYS, PENDING
 from worker.ledger.packing import Pair, decode, encode, pack_cells, unpack_cell, unpack_spend
+from worker.ledger.rhythm import Rhythm
 from worker.ledger.series import Identity, Series
 from worker.ledger.sheet import Sheet
 from worker.ledger.stretches import Crossing, SpendCell, Stretches
 from worker.ledger.uncounted import NOWHERE, OpenCell, Uncounted
-from worker.pacing import Attribution, Case, Counted, Figures, PacingState, PlanHistory, Totals, plan_cuts
+from worker.pacing import (
+    DAYS_BEFORE,
+    HOUR,
+    Attribution,
+    Case,
+    Counted,
+    Figures,
+    PacingState,
+    PlanHistory,
+    Totals,
+    plan_cuts,
+)
 
 KEPT: Final = 2
 """Of the recent cells the latest, into which most of what comes late falls: they stay when the others move to days."""
@@ -87,14 +99,17 @@ class Campaign:
         "pending",
         "prefixes",
         "recent",
+        "rhythm",
         "row",
         "series",
+        "sources",
         "state",
         "stretches",
         "ticks",
         "totals",
         "waiting",
         "waiting_cases",
+        "waiting_sources",
     )
 
     def __init__(self, campaign_id: str, key: bytes | None, row: int, sheet: Sheet) -> None:
@@ -118,6 +133,10 @@ class Campaign:
         """The cell the last update fell into."""
         self.cases: Cases = {}
         self.waiting_cases: Cases = {}
+        self.sources: tuple[str, ...] = ()
+        """Those that have reported for it, by name."""
+        self.waiting_sources: tuple[str, ...] = ()
+        """The same since an open tick fixed its cut."""
         # -- counted
         self.totals: Totals = {}
         self.latest = NEVER
@@ -125,6 +144,8 @@ class Campaign:
         """Whether a tick has counted it: before, nothing is late."""
         self.recent: Day = {}
         self.days: dict[int, bytes] = {}
+        self.rhythm: Rhythm | None = None
+        """None until a tick asks for it."""
         self.prefixes: dict[int, Prefix] = {}
         self.asked: set[int] = set()
         """Which of them the open tick has asked for."""
@@ -218,6 +239,16 @@ class Campaign:
             self.waiting = Uncounted(self.pending.sheet, self.row, self.names)
         return self.waiting
 
+    def meet(self, source: str, *, waits: bool) -> None:
+        """*source* has reported for it; *waits*: behind the cut of an open tick."""
+        if source in self.sources or source in self.waiting_sources:
+            return
+        if waits:
+            self.waiting_sources = (*self.waiting_sources, source)
+        else:
+            self.sources = tuple(sorted((*self.sources, source)))
+        self.mark(CAMPAIGN)
+
     def refresh(self, epoch: int, ticks: TickCuts, *, waits: bool) -> None:
         """Ticks have moved: look the current cell up again."""
         self.epoch = epoch
@@ -253,7 +284,33 @@ class Campaign:
             cases=self._cases(),
             spends=self._spends,
             reached=self._reached,
+            positive_hour=lambda zone: self._rhythm_in(zone).positive_hour(self._positive_before),
+            days=lambda zone, day: self._rhythm_in(zone).days(day),
         )
+
+    def _rhythm_in(self, zone: str) -> Rhythm:
+        """The rhythm in a zone: made from the cells of the last days where it is not known there."""
+        if self.rhythm is None or self.rhythm.zone != zone:
+            last = self.latest // DAY
+            cells = self.counted(last - DAYS_BEFORE - 2, last)
+            self.rhythm = Rhythm.of(zone, ((cell.lo, cell.spend()) for cell in cells))
+            self.mark(CAMPAIGN)
+            self.mark(LOCAL_DAYS)
+        return self.rhythm
+
+    def _positive_before(self, hour: int) -> int:
+        """The latest UTC hour before *hour* with positive net spend; NEVER where there is none."""
+        recent: dict[int, list[Cell]] = {}
+        for cell in self.recent.values():
+            recent.setdefault(cell.day, []).append(cell)
+        for number in sorted({*self.days, *recent}, reverse=True):
+            net: dict[int, int] = {}
+            for cell in (*self.counted_day(number).values(), *recent.get(number, ())):
+                net[cell.lo // HOUR] = net.get(cell.lo // HOUR, 0) + cell.spend()
+            positive = [each for each, spend in net.items() if spend > 0 and each < hour]
+            if positive:
+                return max(positive)
+        return NEVER
 
     def _count_cell(self, cell: Cell) -> Totals:
         """Add a cell to all that is counted; its figures by attribution."""
@@ -263,8 +320,11 @@ class Campaign:
         self.latest = max(self.latest, cell.latest)
         _add_all(self.totals, counted)
         self._keep(cell)
+        spend = cell.spend()
+        if self.rhythm is not None and self.rhythm.count(cell.lo, spend):
+            self.mark(LOCAL_DAYS)
         if self.stretches is not None:
-            self.stretches.add(cell.lo, cell.spend())
+            self.stretches.add(cell.lo, spend)
         if self.crossing is not None and cell.lo < self.crossing.end:
             self.crossing = None
         for cut, prefix in self.prefixes.items():
@@ -294,9 +354,12 @@ class Campaign:
         return named
 
     def after_tick(self, state: PacingState, recent: int) -> None:
-        """The tick is taken: what waited for it is pending now; more counted cells than *recent* move to their days."""
-        if state is not self.state or self.cases or self.waiting_cases:
+        """The tick is taken: what waited is pending now, and more counted cells than *recent* go to their days."""
+        if state is not self.state or self.cases or self.waiting_cases or self.waiting_sources:
             self.mark(CAMPAIGN)
+        if self.waiting_sources:
+            self.sources = tuple(sorted((*self.sources, *self.waiting_sources)))
+            self.waiting_sources = ()
         self.state = state
         self.cases, self.waiting_cases = self.waiting_cases, {}
         if self.waiting is not None:

@@ -23,11 +23,13 @@ from worker.ledger.kinds import (
     COUNTED,
     HISTORY,
     IDS,
+    LOCAL_DAYS,
     MARKER,
     OF_A_CAMPAIGN,
     PENDING,
     REPORTS,
     SERIES,
+    SOURCE,
     WAITING,
 )
 from worker.ledger.packing import decode, encode
@@ -44,10 +46,13 @@ from worker.ledger.records import (
     pack_correction,
     pack_counted,
     pack_history,
+    pack_local_days,
     pack_pending,
     pack_reports,
     pack_series,
+    pack_source,
     parts_of,
+    source_key,
 )
 from worker.ledger.series import Series
 from worker.ledger.uncounted import NOWHERE
@@ -116,6 +121,7 @@ class Changelog:
         for campaign in self._changed():
             records += _changes_of(campaign)
         records += self._waiting()
+        records += [(source_key(source.name), pack_source(source)) for source in book.sources.changed()]
         records += self._ids()
         book.used.clear()
         if not records and not book.moved:
@@ -241,6 +247,10 @@ class Changelog:
         kind = key[:1]
         if kind == IDS:
             self._take_segment(int.from_bytes(key[1:], "big"), value)
+        elif kind == SOURCE:
+            source = self.book.sources.of(key[1:].decode())
+            source.merge(*fields_of(value, 3))
+            source.changed = False
         elif kind == WAITING:
             campaign_id, own = parts_of(key)
             self.book.wait_for(Waiting(campaign_id, int.from_bytes(own, "big"), *fields_of(value, 7)))
@@ -307,6 +317,8 @@ def _changes_of(campaign: Campaign) -> Iterator[Record]:  # noqa: C901  # one br
             yield key_of(CAMPAIGN, name), pack_campaign(campaign)
         elif kind == COUNTED:
             yield key_of(COUNTED, name, day_bytes(which)), pack_counted(campaign.days[which])
+        elif kind == LOCAL_DAYS and campaign.rhythm is not None:
+            yield key_of(LOCAL_DAYS, name), pack_local_days(campaign.rhythm)
         elif kind == HISTORY and campaign.history is not None:
             yield key_of(HISTORY, name), pack_history(campaign.history)
         elif kind == CORRECTION:

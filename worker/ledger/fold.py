@@ -26,6 +26,7 @@ from worker.ledger import corrections, reports
 from worker.ledger.batches import Folded, RecordBatch, Refused
 from worker.ledger.book import Book, Special, Waiting, Why, carried
 from worker.ledger.campaign import Campaign, in_currency
+from worker.ledger.hearing import hear
 from worker.ledger.identity import SPECIAL, UNKNOWN, Entries, hash64, id_hash
 from worker.ledger.kinds import CORRECTION_OF, CUMULATIVE, PLAIN
 from worker.ledger.notes import Note, pack_note
@@ -211,6 +212,7 @@ class Stretch:
             self.mute.append(len(self.notes))
         self.notes.append(note)
         self.rows.append(sheet.get(row, CAMPAIGN))
+        hear(self.book, update.source, self.book.by_row[self.rows[-1]], at)
         self.ids.append(self.hashes[place])
 
     def _row(self, place: int, update: SpendUpdate, at: int) -> int:
@@ -318,6 +320,7 @@ class Stretch:
         accepted.ids.append(hashed)
         accepted.bodies.append(_special_body(special.update, special.at, special.figures))
         accepted.rows.append(special.campaign.row)
+        hear(self.book, special.update.source, special.campaign, special.at)
 
     def _waiting(self, special: Special) -> Waiting:
         """A correction, as it waits."""

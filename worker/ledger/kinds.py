@@ -19,8 +19,10 @@ COUNTED: Final = b"d"
 SERIES: Final = b"s"
 REPORTS: Final = b"r"
 CORRECTION: Final = b"x"
+LOCAL_DAYS: Final = b"l"
 WAITING: Final = b"w"
 IDS: Final = b"i"
+SOURCE: Final = b"o"
 MARKER: Final = b"m"
 
-OF_A_CAMPAIGN: Final = frozenset((CAMPAIGN, HISTORY, PENDING, COUNTED, SERIES, REPORTS, CORRECTION))
+OF_A_CAMPAIGN: Final = frozenset((CAMPAIGN, HISTORY, PENDING, COUNTED, SERIES, REPORTS, CORRECTION, LOCAL_DAYS))

@@ -46,6 +46,9 @@ class LedgerLimits:
     """Counted cells of a campaign beside its totals, before they move to their days: a day's record is written about
     once an hour."""
 
+    sources: int = 100
+    """Sources told apart by when they last reported: those beyond are taken for one. Each costs a byte a campaign."""
+
     versions: int = 1_000
     """Versions of a campaign's plan: each bends the expected curve of those after it."""
 
@@ -68,4 +71,5 @@ class LedgerLimits:
             corrections=most,
             recent=recent,
             versions=most,
+            sources=most,
         )

@@ -103,14 +103,17 @@ def _or_none(shape: Shape) -> Shape:
     )
 
 
-def _named(**shapes: Shape) -> Shape:
-    """An array whose places have names."""
+def _named(least: int | None = None, **shapes: Shape) -> Shape:
+    """An array whose places have names; those after the first *least* (None: all) an older record lacks."""
+    needed = list(shapes)[:least]
 
     def show(parts: Sequence[Any]) -> Json:
-        return {name: shape.show(part) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
+        if not len(needed) <= len(parts) <= len(shapes):
+            raise ValueError(f"{len(parts)} fields are not {len(shapes)}")
+        return {name: shape.show(part) for (name, shape), part in zip(shapes.items(), parts, strict=False)}
 
     def read(said: Json) -> list[Any]:
-        return [_read_field(said, name, shape) for name, shape in shapes.items()]
+        return [_read_field(said, name, shape) for name, shape in shapes.items() if name in needed or name in said]
 
     return Shape(show, read)
 
@@ -261,7 +264,9 @@ _TOTALS: Final = Shape(
     lambda packed: {"attribution": packed[0], **_show_sums(packed[1:])},
     lambda said: [said["attribution"], *_read_sums(said)],
 )
+_RHYTHM: Final = _named(hour=PLAIN, net=AMOUNT, positive_hour=PLAIN, spend=AMOUNT)
 _CAMPAIGN: Final = _named(
+    11,
     row=PLAIN,
     currency=PLAIN,
     is_ticked=PLAIN,
@@ -273,6 +278,18 @@ _CAMPAIGN: Final = _named(
     cases=_CASES,
     waiting_cases=_CASES,
     state=PLAIN,
+    rhythm=_or_none(_RHYTHM),
+    sources=_named(counted=PLAIN, waiting=PLAIN),
+)
+_ORDINAL_DAY: Final = Shape(
+    lambda day: date.fromordinal(day).isoformat() if day else None,
+    lambda text: date.fromisoformat(text).toordinal() if text else 0,
+)
+_LOCAL_DAYS: Final = _named(timezone=PLAIN, day=_ORDINAL_DAY, before=_listed(AMOUNT))
+_SOURCE: Final = _named(
+    data_through=_or_none(TIME),
+    as_of_tick=_or_none(TIME),
+    ahead=_listed(_named(minute=PLAIN, earliest=TIME, latest=TIME)),
 )
 _SERIES: Final = _named(
     source=PLAIN,
@@ -319,15 +336,19 @@ LAYOUTS: Final[Mapping[bytes, Layout]] = {
     kinds.HISTORY: Layout("plan_history", {}, lambda _: _named(history=PLAIN)),
     kinds.PENDING: Layout("pending_day", _DAY, lambda day: _named(pending=_cells_of(day), waiting=_cells_of(day))),
     kinds.COUNTED: Layout("counted_day", _DAY, lambda day: _named(cells=_cells_of(day))),
+    kinds.LOCAL_DAYS: Layout("local_days", {}, lambda _: _LOCAL_DAYS),
     kinds.SERIES: Layout("series", _SERIES_NUMBER, lambda _: _SERIES),
     kinds.REPORTS: Layout("reports", {**_SERIES_NUMBER, **_DAY}, lambda _: _REPORTS),
     kinds.CORRECTION: Layout("correction", {"original": _number(HASH, HEX)}, lambda _: _CORRECTION),
     kinds.WAITING: Layout("waiting_correction", {"id": _number(HASH, HEX)}, lambda _: _WAITING),
     kinds.IDS: Layout("ids", {"first": _number(HASH, PLAIN)}, lambda _: _IDS),
+    kinds.SOURCE: Layout("source", {"source": TEXT}, lambda _: _SOURCE),
     kinds.MARKER: Layout("marker", {}, lambda _: PLAIN),
 }
 _KIND_OF: Final = {layout.name: kind for kind, layout in LAYOUTS.items()}
-_OWN_SIZE: Final = {"day": NUMBER, "number": NUMBER, "original": HASH, "id": HASH, "first": HASH}
+_OWN_SIZE: Final = {"day": NUMBER, "number": NUMBER, "original": HASH, "id": HASH, "first": HASH, "source": None}
+"""How many bytes of the key each takes; None: the rest."""
+_OF_THE_PARTITION: Final = frozenset((kinds.IDS, kinds.SOURCE, kinds.MARKER))
 
 
 # -- lines -------------------------------------------------------------------------------------------------------------
@@ -383,19 +404,19 @@ def _show_key(key: bytes) -> Json:
         raise LineError("kind", f"a record of an unknown kind, {kind!r}")
     said: Json = {"kind": layout.name}
     rest = key[1:]
-    if kind not in (kinds.IDS, kinds.MARKER):
+    if kind not in _OF_THE_PARTITION:
         campaign_id, _, rest = rest.partition(b"\0")
         said["campaign_id"] = campaign_id.decode()
     for name, shape in layout.numbers.items():
         size = _OWN_SIZE[name]
-        said[name], rest = shape.show(rest[:size]), rest[size:]
+        said[name], rest = shape.show(rest[:size]), b"" if size is None else rest[size:]
     return said
 
 
 def _read_key(kind: bytes, said: Json) -> bytes:
     layout = LAYOUTS[kind]
     numbers = [_read_field(said, name, shape) for name, shape in layout.numbers.items()]
-    if kind in (kinds.IDS, kinds.MARKER):
+    if kind in _OF_THE_PARTITION:
         return kind + b"".join(numbers)
     campaign_id = _read_field(said, "campaign_id", TEXT)
     return b"".join((kind, campaign_id, b"\0" if numbers else b"", *numbers))

@@ -9,7 +9,8 @@ holds) and numbers, big-endian. A value is a msgpack array that begins with the 
 |------|--------------------|--------------------------|--------------------------------------------------------|
 | `c`  | campaign           | id                       | row, currency, is_ticked, attributions, totals, latest,|
 |      |                    |                          | next series number, recent cells, cases, waiting cases,|
-|      |                    |                          | pacing state                                           |
+|      |                    |                          | pacing state, rhythm, [sources, waiting sources]       |
+| `l`  | local days         | id                       | zone, day, spend of each of the days before it         |
 | `h`  | plan history       | id                       | what `PlanHistory.pack` gives                          |
 | `p`  | pending day        | id NUL day(4)            | pending cells, waiting cells                           |
 | `d`  | counted day        | id NUL day(4)            | cells                                                  |
@@ -20,8 +21,11 @@ holds) and numbers, big-endian. A value is a msgpack array that begins with the 
 | `w`  | waiting correction | id NUL own id(8)         | original, bucket, offset, key, value, note, ordinal    |
 | `i`  | id segment         | first ordinal(8)         | bucket, part, ids, bodies, rows, lengths of notes,     |
 |      |                    |                          | notes                                                  |
+| `o`  | source             | name                     | latest event time, the same as of the tick,            |
+|      |                    |                          | [minute, earliest, latest] of each to come             |
 | `m`  | marker             |                          | see `changelog.Marker`; last in every checkpoint       |
 
+*rhythm* is [hour, net, positive hour, spend of the latest day], nil where no tick has asked for it; see `rhythm`.
 *attributions* are [channel, deal_id] in the order of their numbers; *totals* [attribution, *figures]; *recent cells*
 [UTC day, cells]; *cases* [kind, how many, [currency, amount] of each]. Ids, bodies, rows and lengths are columns of
 little-endian integers of 8, 8, 4 and 4 bytes. Hashes and ordinals are those of `identity`, days are UTC days since
@@ -38,7 +42,7 @@ import msgspec
 
 from worker.ledger.campaign import Campaign, Cases, Correction
 from worker.ledger.cells import NEVER, Cell
-from worker.ledger.kinds import CAMPAIGN, CORRECTION, COUNTED, HISTORY, PENDING, REPORTS, SERIES
+from worker.ledger.kinds import CAMPAIGN, CORRECTION, COUNTED, HISTORY, LOCAL_DAYS, PENDING, REPORTS, SERIES, SOURCE
 from worker.ledger.packing import (
     decode,
     encode,
@@ -53,13 +57,17 @@ from worker.ledger.packing import (
     with_big,
     without_big,
 )
+from worker.ledger.rhythm import Rhythm
 from worker.ledger.series import Identity, Report, Series
 from worker.ledger.sheet import Sheet
+from worker.ledger.sources import Source
 from worker.pacing import Attribution, PacingState, PlanHistory
 
 VERSION: Final = 1
 
 NO_CELLS: Final = encode([])
+NO_COURSE: Final = (None, ((), ()))
+"""What the records of before there were rhythms and sources know of them."""
 
 NUMBER: Final = 4
 HASH: Final = 8
@@ -136,14 +144,44 @@ def pack_campaign(campaign: Campaign) -> bytes:
         _pack_cases(campaign.waiting_cases),
     ]
     try:
-        return encode([*fields, campaign.state])
+        return encode([*fields, campaign.state, *_pack_course(campaign)])
     except OverflowError:
-        return encode([*fields, without_big(msgspec.to_builtins(campaign.state))])
+        state = without_big(msgspec.to_builtins(campaign.state))
+        return encode([*fields, state, *_pack_course(campaign)])
 
 
-def unpack_campaign(campaign_id: str, key: bytes | None, value: bytes, sheet: Sheet) -> Campaign:
-    """The campaign of a record; its other records are put in by `Shelf`."""
-    row, currency, is_ticked, names, totals, latest, next_series, recent, cases, waiting, state = fields_of(value, 11)
+def _pack_course(campaign: Campaign) -> list[Any]:
+    """The rhythm but for its days, and the sources."""
+    rhythm, sources = campaign.rhythm, [campaign.sources, campaign.waiting_sources]
+    if rhythm is None:
+        return [None, sources]
+    return [[rhythm.hour, pack_amount(rhythm.net), rhythm.positive, pack_amount(rhythm.spend)], sources]
+
+
+def pack_local_days(rhythm: Rhythm) -> bytes:
+    """The value of the record of a campaign's local days."""
+    return encode([VERSION, rhythm.zone, rhythm.day, msgspec.Raw(rhythm.past)])
+
+
+def _unpack_rhythm(head: Any, value: bytes | None) -> Rhythm | None:
+    """The rhythm of a campaign's record and that of its local days."""
+    if head is None or value is None:
+        return None
+    zone, day, past = fields_of(value, 3)
+    hour, net, positive, spend = head
+    rhythm = Rhythm(zone)
+    rhythm.hour, rhythm.net, rhythm.positive = hour, unpack_amount(net), positive
+    rhythm.day, rhythm.spend, rhythm.past = day, unpack_amount(spend), encode(past)
+    return rhythm
+
+
+def unpack_campaign(
+    campaign_id: str, key: bytes | None, value: bytes, local_days: bytes | None, sheet: Sheet
+) -> Campaign:
+    """The campaign of a record and that of its local days; its other records are put in by `Shelf`."""
+    row, currency, is_ticked, names, totals, latest, next_series, recent, cases, waiting, state, *course = fields_of(
+        value, 13
+    )
     campaign = Campaign(campaign_id, key, row, sheet)
     campaign.currency = currency
     campaign.is_ticked = is_ticked
@@ -157,6 +195,9 @@ def unpack_campaign(campaign_id: str, key: bytes | None, value: bytes, sheet: Sh
     campaign.cases = _unpack_cases(cases)
     campaign.waiting_cases = _unpack_cases(waiting)
     campaign.state = _unpack_state(state)
+    rhythm, (sources, waiting_sources) = course or NO_COURSE
+    campaign.rhythm = _unpack_rhythm(rhythm, local_days)
+    campaign.sources, campaign.waiting_sources = tuple(sources), tuple(waiting_sources)
     return campaign
 
 
@@ -262,6 +303,19 @@ def unpack_correction(value: bytes) -> Correction:
     return Correction._make([*said, _unpack_said(figures)])
 
 
+# -- sources ---------------------------------------------------------------------------------------------------------
+
+
+def source_key(name: str) -> bytes:
+    """The key of a source's record."""
+    return SOURCE + name.encode()
+
+
+def pack_source(source: Source) -> bytes:
+    """The value of a source's record."""
+    return encode([VERSION, *source.packed()])
+
+
 # -- the shelf -------------------------------------------------------------------------------------------------------
 
 
@@ -291,7 +345,8 @@ class Shelf:
 
     def unpack(self, campaign_id: str, key: bytes | None, sheet: Sheet) -> Campaign:
         """The campaign they are of."""
-        campaign = unpack_campaign(campaign_id, key, self.of(CAMPAIGN)[b""], sheet)
+        local_days = self.of(LOCAL_DAYS).get(b"")
+        campaign = unpack_campaign(campaign_id, key, self.of(CAMPAIGN)[b""], local_days, sheet)
         for value in self.of(HISTORY).values():
             campaign.succeed(unpack_history(value))
         for number, value in self.of(PENDING).items():

@@ -3,10 +3,10 @@ Ledgers of all partitions, parted anew: every campaign moves, whole, to the part
 
 A campaign's records carry over as they are, but for what is counted within a partition: its row, and the ordinals of
 its updates. Remembered ids follow their campaign, in the order of the buckets they came in; a new partition's record
-time is the latest of the old ones.
+time is the latest of the old ones, as is what it knows of each source.
 
-    old 0  c h p d s r x w │ i m          new 0  c h p d s r x w │ i m
-    old 1  c h p d s r x w │ i m    ──▶   new 1  ...
+    old 0  c h l p d s r x w │ i o m      new 0  c h l p d s r x w │ i o m
+    old 1  c h l p d s r x w │ i o m  ──▶ new 1  ...
                                           new 2  ...
 
 It is exact where nothing is under way: the last tick of every partition is the same, has closed, and has counted all
@@ -15,6 +15,7 @@ that was folded. Then no entry of the memory is of a later tick than another, an
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
@@ -22,11 +23,12 @@ from typing import Any, Final, NamedTuple
 from worker.ledger.book import Book, Counts
 from worker.ledger.changelog import Changelog, Marker, read_marker
 from worker.ledger.identity import Columns
-from worker.ledger.kinds import CAMPAIGN, CORRECTION, IDS, MARKER, WAITING
+from worker.ledger.kinds import CAMPAIGN, CORRECTION, IDS, MARKER, SOURCE, WAITING
 from worker.ledger.limits import LedgerLimits
 from worker.ledger.packing import decode, encode
 from worker.ledger.partitions import partition_of
-from worker.ledger.records import parts_of
+from worker.ledger.records import fields_of, parts_of
+from worker.ledger.sources import Sources
 
 Records = Mapping[bytes, bytes]
 
@@ -61,6 +63,8 @@ class Part:
     records: dict[bytes, bytes] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
     entries: list[Entry] = field(default_factory=list)
+    sources: Sources = field(default_factory=lambda: Sources(sys.maxsize))
+    """What any of the old partitions knew of a source: nobody remembers for which campaign it reported last."""
 
 
 def repartition(
@@ -113,13 +117,22 @@ def _deal_out(number: int, records: Records, parts: Sequence[Part]) -> None:
             names[decode(value)[_ROW]] = campaign_id
             rows = _part_of(campaign_id, parts).rows
             rows[campaign_id] = len(rows)
+    _tell_of_sources(records, parts)
     for key, value in sorted(records.items()):
         if key[:1] == IDS:
             for entry in _entries(number, key, value, names):
                 _part_of(entry.campaign_id, parts).entries.append(entry)
-        elif key != MARKER:
+        elif key[:1] not in (MARKER, SOURCE):
             campaign_id, _ = parts_of(key)
             _part_of(campaign_id, parts).records[key] = _renumbered(key, value, number)
+
+
+def _tell_of_sources(records: Records, parts: Sequence[Part]) -> None:
+    """What is known of a source, to every new partition."""
+    for key, value in records.items():
+        if key[:1] == SOURCE:
+            for part in parts:
+                part.sources.of(key[1:].decode()).merge(*fields_of(value, 3))
 
 
 def _part_of(campaign_id: str, parts: Sequence[Part]) -> Part:
@@ -191,6 +204,7 @@ def _book(part: Part, goal: Goal, markers: Sequence[Marker], limits: LedgerLimit
     book.tick_ordinal = book.memory.end
     book.move_ticks(last.last_tick, last.next_tick)
     book.watermark = max(marker.watermark for marker in markers)
+    book.sources = part.sources
     book.rows = len(part.rows)
     book.counts = Counts(*goal.counts)
     book.moved = True

@@ -53,6 +53,7 @@ def open_tick(book: Book, tick: int, *, complete: bool, first: bool) -> None:
     book.tick_done = None
     book.tick_campaigns = 0
     book.tick_ordinal = book.memory.end
+    book.sources.cut(tick)
     book.move_ticks(tick, tick + book.ticks.every)
     book.moved = True
 
@@ -97,10 +98,12 @@ def _judge(book: Book, campaign_id: str, tick: int, position: dict[str, Any] | N
     if campaign is None or campaign.history is None or _is_at_rest(campaign):
         return []
     book.use(campaign)
+    counted = campaign.count(tick, book.last_tick)
+    counted.reports = lambda: book.sources.reports(campaign.sources)
     events, state = take_tick(
         campaign.history,
         campaign.state,
-        campaign.count(tick, book.last_tick),
+        counted,
         as_of=tick,
         complete=book.tick_complete,
         first=book.tick_first,

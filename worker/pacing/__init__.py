@@ -17,6 +17,7 @@ Pure and exact: integers inside, one rounding at the end, no clock, no network, 
     reallocation  money proposed to move
     projection    what will be spent by the end, and when the budget is used up
     signals       what else is worth telling; period_signals: what the figures of a flight or period tell
+    series        signals on the course of the spend: interruption (of activity), daily (by allowances), watch
     state         what is remembered from tick to tick
     snapshot      the figures of a tick; telling makes them and all else events (amounts prints, identity names)
     tick          one campaign's tick, all of it
@@ -28,7 +29,8 @@ Pure and exact: integers inside, one rounding at the end, no clock, no network, 
 
 from __future__ import annotations
 
-from worker.pacing.figures import FIGURES, Attribution, Case, Counted, Figures, Totals
+from worker.pacing.density import HOUR, ordinal_at
+from worker.pacing.figures import DAYS_BEFORE, FIGURES, Attribution, Case, Counted, Figures, LastDays, Totals
 from worker.pacing.history import PlanHistory, PlanVersion, plan_cuts
 from worker.pacing.periods import windows_until
 from worker.pacing.plan import Channel, Deal, Flight, Plan, Reallocation, Thresholds
@@ -38,7 +40,9 @@ from worker.pacing.telling import Event
 from worker.pacing.tick import take_tick
 
 __all__ = [
+    "DAYS_BEFORE",
     "FIGURES",
+    "HOUR",
     "Attribution",
     "Case",
     "Channel",
@@ -47,6 +51,7 @@ __all__ = [
     "Event",
     "Figures",
     "Flight",
+    "LastDays",
     "PacingState",
     "Plan",
     "PlanHistory",
@@ -54,6 +59,7 @@ __all__ = [
     "Reallocation",
     "Thresholds",
     "Totals",
+    "ordinal_at",
     "plan_cuts",
     "read_plan",
     "take_tick",

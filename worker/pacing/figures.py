@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 FIGURES: Final = ("spend", "impressions", "clicks", "conversions", "bids", "wins", "requests", "conversion_value")
 """The figures of an update, in the order every `Figures` list keeps."""
@@ -96,6 +96,18 @@ class Counted:
     reached: Callable[[int, int | None, int | None], int | None] | None = None
     """See `first_reached`; without it only *data_through* is known."""
 
+    positive_hour: Callable[[str], int | None] | None = None
+    """
+    The start of the latest UTC hour with positive net spend in *totals*; None where there is none. It and *days* are
+    given the plan's zone, and are absent where nobody counts hours and days: then no signal is read from them.
+    """
+
+    days: Callable[[str, int], LastDays] | None = None
+    """What was spent in the local day of that number (`date.toordinal`) and in those before it."""
+
+    reports: Callable[[], dict[str, int | None]] | None = None
+    """The latest event_time <= T of each source that ever reported for the campaign; of all sources, where none did."""
+
     def spend_between(self, edges: tuple[int, ...]) -> Sequence[int]:
         """The nanos spent within [edge, next edge), for ascending quarters of an hour; less up to T where T is."""
         if self.spends is not None:
@@ -110,3 +122,17 @@ class Counted:
         The latest event_time in the quarter of an hour in which it did.
         """
         return self.data_through if self.reached is None else self.reached(spend, since, until)
+
+
+DAYS_BEFORE: Final = 29
+"""How many days before a day `LastDays` knows: the last 28 of the day before."""
+
+
+class LastDays(NamedTuple):
+    """What a campaign spent in a local day and in those before it, in nanos."""
+
+    today: int
+    key: Any
+    """Another one whenever *before* tells otherwise; two that are equal tell the same."""
+    before: Callable[[], list[int]]
+    """The spend of each of the `DAYS_BEFORE` days before, the latest first."""

@@ -165,3 +165,7 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     """None: the budget is for the whole flight."""
     projection: ProjectionMethod = "run_rate"
     """How the spend to come is projected, as far as there is history for it."""
+    daily_budget: int | None = None
+    """Nanos the platform is told to spend in a local day."""
+    platform: str | None = None
+    """Whose rules say by how much it may be overspent."""

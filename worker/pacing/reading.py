@@ -7,8 +7,7 @@ Curves and what makes a density are `shaping`'s.
 
 What the contract leaves open: deals that name a channel while the plan lists none are accepted (the channel is then
 only what their spend is reported under); a deal may name one end of its own flight, the other is the campaign's; a
-deal's flight may reach beyond the campaign's. `daily_budget` and `platform` are data that no built rule reads, and a
-name in `signals` that is none yet switches nothing.
+deal's flight may reach beyond the campaign's. A name in `signals` that is none switches nothing.
 """
 
 from __future__ import annotations
@@ -66,6 +65,8 @@ def _plan(message: wire.CampaignPlan) -> Plan:
         calendar=calendar_of(message, zone),
         recurrence=_recurrence(message),
         projection=message.projection,
+        daily_budget=None if message.daily_budget is None else int(message.daily_budget),
+        platform=None if message.platform is None else str(message.platform),
     )
 
 

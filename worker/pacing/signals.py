@@ -45,12 +45,17 @@ class Signal(NamedTuple):
     message: str
     evidence: dict[str, Any]
     part: str = ""
-    """Which of several of a kind that one scope may have."""
+    """What tells two of a kind and scope apart, as a day does."""
 
     @property
     def level(self) -> Level:
         """How bad it is, by its kind."""
         return "critical" if self.kind in _CRITICAL else "warning"
+
+
+def alert_key(signal: Signal) -> str:
+    """What a signal is remembered by while it is up."""
+    return "\0".join((*signal[:3], signal.part) if signal.part else signal[:3])
 
 
 def over_budget(plan: Plan, standings: Sequence[Standing]) -> Iterator[Signal]:

@@ -7,7 +7,7 @@ that an older record still reads. Everything is frozen; a tick that changes noth
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -77,6 +77,30 @@ class PeriodEnd(msgspec.Struct, frozen=True, array_like=True, gc=False):
     is_open: bool = False
 
 
+class DayCap(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What counts as the daily budget of a local day that another version of the plan than the one now has settled."""
+
+    day: int
+    """`date.toordinal` of it."""
+    daily_budget: int | None
+    """Nanos; None: none."""
+    platform: str | None
+
+
+class Watch(msgspec.Struct, frozen=True, array_like=True):
+    """What the signals on the series need of plans that are forgotten."""
+
+    resumed_at: int | None = None
+    """When the plan last became active again; None: it always was."""
+    caps: tuple[DayCap, ...] = ()
+    """Of the last two days, those not settled by the plan as it is now."""
+    seen: int = 0
+    """The number of the version that the last tick saw in force; 0 while a campaign has had but one."""
+
+
+NOTHING_WATCHED: Final = Watch()
+
+
 class PacingState(msgspec.Struct, frozen=True, array_like=True):
     """All of it for one campaign; the empty one is a campaign's before its first tick."""
 
@@ -90,6 +114,7 @@ class PacingState(msgspec.Struct, frozen=True, array_like=True):
     period: PeriodEnd | None = None
     milestones: int = 0
     """How many milestones of the budget were told in this flight or period."""
+    watch: Watch = NOTHING_WATCHED
 
     @property
     def is_period_open(self) -> bool:

@@ -40,6 +40,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from worker.pacing.amounts import time_text
+from worker.pacing.daily import new_days_over_allowance
 from worker.pacing.deviation import Reason, Step, enters, is_steady, live, resolved
 from worker.pacing.figures import Attribution, Counted, Totals
 from worker.pacing.history import PlanHistory, PlanVersion
@@ -54,19 +55,21 @@ from worker.pacing.period_signals import (
 )
 from worker.pacing.projection import Ground, Projection, project
 from worker.pacing.reallocation import Move, propose
-from worker.pacing.signals import Signal, cases, newly_counted, over_budget
+from worker.pacing.series import on_the_series
+from worker.pacing.signals import Signal, alert_key, cases, newly_counted, over_budget
 from worker.pacing.snapshot import Taken
 from worker.pacing.standing import NO_FIGURES, Standing, Standings, Tally, without
 from worker.pacing.state import Closing, DeviationLife, PacingState, PeriodEnd, Proposal, Raised
 from worker.pacing.telling import Event, Teller
+from worker.pacing.watch import watched
 
 
 class Tick:
     """What one campaign's tick is made from; nothing of it changes. *version* is the plan version in force."""
 
     __slots__ = (
-        "as_of", "complete", "counted", "history", "is_over", "pace", "plan", "position", "state", "tally", "teller",
-        "version",
+        "as_of", "complete", "counted", "history", "is_first", "is_over", "pace", "plan", "position", "state", "tally",
+        "teller", "version", "watch",
     )  # fmt: skip
 
     def __init__(  # what take_tick is given
@@ -86,6 +89,8 @@ class Tick:
         self.as_of = as_of
         self.complete = complete
         self.position = position
+        self.is_first = False
+        self.watch = watched(history, version, state.watch, as_of)
         self._look_at(version, as_of)
 
     def _look_at(self, version: PlanVersion, within: int) -> None:
@@ -158,10 +163,16 @@ def take_tick(
     if first:
         return _first(tick)
     if not (history.recurs or state.is_period_open):
-        return _judge(tick)
+        told, after = _judge(tick)
+        return told, _watching(tick, after)
     closed, tick = _close_periods(tick)
     told, after = _judge(tick)
-    return [*closed, *told], after
+    return [*closed, *told], _watching(tick, after)
+
+
+def _watching(tick: Tick, after: PacingState) -> PacingState:
+    """The state with what its signals remember of forgotten plans."""
+    return after if after.watch == tick.watch else replace(after, watch=tick.watch)
 
 
 def _judge(tick: Tick) -> Told:
@@ -192,6 +203,7 @@ def _first(tick: Tick) -> Told:
     alone = Tick(
         tick.history, version, PacingState(), counted, tick.as_of, complete=tick.complete, position=tick.position
     )
+    alone.is_first = True
     return _running(alone)
 
 
@@ -331,7 +343,7 @@ def _resolve_all_of(tick: Tick, at_end: Tick, standings: Standings, period: Peri
     lives, alerts = tick.state.deviations, tick.state.alerts
     told = _resolve_all(at_end, standings, lives, period.end, period.snapshot_id, "period_ended")
     cleared = [*map(tick.teller.cleared, alerts.values())]
-    after = PacingState(period=replace(period, is_open=False), closing=tick.state.closing)
+    after = PacingState(period=replace(period, is_open=False), closing=tick.state.closing, watch=tick.state.watch)
     return [*told, *cleared], tick.after(after)
 
 
@@ -402,7 +414,7 @@ def _state(
     now = (deviations, alerts, proposals, closing)
     if now == (state.deviations, state.alerts, state.proposals, state.closing):
         return state
-    return PacingState(*now, state.period, state.milestones)
+    return PacingState(*now, state.period, state.milestones, state.watch)
 
 
 # -- deviations ------------------------------------------------------------------------------------------------------
@@ -535,11 +547,12 @@ def _alerts(tick: Tick, scopes: list[Standing], projection: Projection | None) -
     """The signals that are up after the tick; *scopes* are those whose budget is watched, none once all is closed."""
     before, now = tick.state.alerts, _news(tick)
     if tick.complete and not tick.is_over and projection is not None:
-        now = [*now, *over_budget(tick.plan, scopes), *_period_signals(tick, scopes[0], projection)]
+        lasting = _period_signals(tick, scopes[0], projection)
+        now = [*now, *over_budget(tick.plan, scopes), *lasting, *on_the_series(tick, scopes[0])]
     if not (before or now):
         return before, []
     now = _wanted(tick, now)
-    up = {_alert_key(signal) for signal in now}
+    up = {alert_key(signal) for signal in now}
     over = [key for key in before if key not in up] if tick.complete else []
     return _changed(tick, over, now)
 
@@ -548,7 +561,7 @@ def _period_signals(tick: Tick, campaign: Standing, projection: Projection) -> I
     """What the figures tell; a paused plan and one in its grace go on with what is up, and raise no more of these."""
     if projection.exhausted_at is not None or is_ahead(campaign, tick.as_of):
         for signal in period_signals(tick.plan, campaign, projection, tick.as_of):
-            is_up = _alert_key(signal) in tick.state.alerts
+            is_up = alert_key(signal) in tick.state.alerts
             if is_up or may_be_raised(tick.plan, campaign, signal, tick.as_of):
                 yield signal
     if milestones_reached(campaign) > tick.state.milestones:
@@ -573,7 +586,8 @@ def _news(tick: Tick) -> list[Signal]:
     plan, counted = tick.plan, tick.counted
     if not (counted.new or counted.cases):
         return []
-    return [*newly_counted(plan, counted.new, tick.tally), *cases(plan, counted.cases)]
+    news = [*newly_counted(plan, counted.new, tick.tally), *cases(plan, counted.cases)]
+    return [*news, *new_days_over_allowance(tick)]
 
 
 def _wanted(tick: Tick, signals: list[Signal]) -> list[Signal]:
@@ -587,14 +601,9 @@ def _changed(tick: Tick, over: list[str], now: list[Signal]) -> tuple[Alerts, li
     after = {key: alert for key, alert in before.items() if key not in over}
     events = [tick.teller.cleared(before[key]) for key in over]
     for signal in now:
-        if (key := _alert_key(signal)) not in before:
+        if (key := alert_key(signal)) not in before and key not in after:
             part = (signal.part,) if signal.part else ()
             identity = tick.teller.id("alert", signal.kind, signal.scope, signal.scope_id, *part)
             after[key] = Raised(identity, signal.kind, signal.scope, signal.scope_id, signal.level)
             events.append(tick.teller.raised(signal, after[key]))
     return after, events
-
-
-def _alert_key(signal: Signal) -> str:
-    key = f"{signal.kind}\0{signal.scope}\0{signal.scope_id}"
-    return f"{key}\0{signal.part}" if signal.part else key

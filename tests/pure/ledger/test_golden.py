@@ -75,12 +75,15 @@ def written_again(ledger: Opened) -> dict[bytes, bytes | None]:
         marks = [(kinds.CAMPAIGN, None), *((kinds.PENDING, day) for day in days)]
         marks += [(kinds.HISTORY, None), *((kinds.COUNTED, day) for day in campaign.days)]
         marks += [(kinds.CORRECTION, original) for original in campaign.corrections]
+        marks += [(kinds.LOCAL_DAYS, None)]
         marks += [(kinds.SERIES, identity) for identity in campaign.series]
         for kind, which in marks:
             campaign.mark(kind, which)
         for series in campaign.series.values():
             series.head_changed = True
             series.changed_days = {report.at // (24 * HOUR) for report in series.reports}
+    for source in book.sources:
+        source.changed = True
     book.changed_waiting = {(waiting.campaign_id, waiting.id) for waiting in book.waiting.values()}
     changelog._segments, changelog._written, book.moved = [], book.memory.first, True
     return dict(ledger.changes())

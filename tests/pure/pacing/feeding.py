@@ -8,19 +8,23 @@ real ledger cuts them (quarter-hours, ticks, plan cuts).
 from __future__ import annotations
 
 import json
+from datetime import date
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from schemas.fields import NANOS, parse_time
+from schemas.fields import NANOS, local_midnight, parse_time
 from schemas.wire import decode_plan
 from tests.pure import oracle as o
 from worker.pacing import (
+    DAYS_BEFORE,
     FIGURES,
     Attribution,
     Case,
     Counted,
     Event,
+    LastDays,
     PacingState,
     Plan,
     PlanHistory,
@@ -32,6 +36,7 @@ from worker.pacing import (
 
 Json = dict[str, Any]
 QUARTER = 900 * NANOS
+HOUR = 4 * QUARTER
 MONEY = ("spend", "conversion_value")
 QUIET = dict.fromkeys(
     ("budget_used_before_period", "ahead_of_period", "exhaustion_projected", "milestone_reached"), False
@@ -61,12 +66,18 @@ def integers(totals: o.Totals) -> Totals:
 
 
 class Paced:
-    """One campaign, paced by the core and by the oracle."""
+    """
+    One campaign, paced by the core and by the oracle.
 
-    def __init__(self, campaign_id: str = "c-1") -> None:
+    Unless *series* is asked for, nobody counts hours and days for it: a test that feeds once in a week of July means
+    something else than a campaign that stood still.
+    """
+
+    def __init__(self, campaign_id: str = "c-1", *, series: bool = False) -> None:
+        self.series = series
         self.history = PlanHistory()
         self.state = PacingState()
-        self.oracle = o.Oracle(campaign_id)
+        self.oracle = o.Oracle(campaign_id, series=series)
         self.taken: int | None = None
         self.currency = ""
 
@@ -114,19 +125,55 @@ class Paced:
             future_spend=spend_of(everything) - spend_of(totals),
             late_spend=spend_of(late),
             data_through=latest_before(at + 1),
-            before=lambda instant: self.before(now, instant),
+            before=lambda instant: self.before(now, instant, at),
             data_through_before=latest_before,
             new=self.new_cells(now, then, [time for time in times if time <= at]),
             cases=self.cases(now, then),
             spends=lambda edges: self.spends(now, edges, at),
             reached=lambda spend, since, until: self.reached(now, spend, since, at + 1 if until is None else until),
+            positive_hour=(lambda _: self.positive_hour(now, at)) if self.series else None,
+            days=(lambda zone, day: self.days(now, at, zone, day)) if self.series else None,
+            reports=(lambda: self.reports(now, at)) if self.series else None,
         )
 
-    def before(self, accepted: o.Accepted, instant: int) -> Totals:
+    def positive_hour(self, accepted: o.Accepted, at: int) -> int | None:
+        """The latest UTC hour with positive net spend, of all there are."""
+        hours = sorted({int(update["event_time"] * NANOS) // HOUR * HOUR for update in accepted.updates})
+        positive = [hour for hour in hours if self.between(accepted, hour, hour + HOUR, at) > 0]
+        return max(positive, default=None)
+
+    def days(self, accepted: o.Accepted, at: int, zone: str, day: int) -> LastDays:
+        """What was spent on each of the days, every one added up."""
+        tz = ZoneInfo(zone)
+        edges = [local_midnight(date.fromordinal(day + 1 - age), tz) for age in range(DAYS_BEFORE + 2)]
+        stretches = [*pairwise(edges)]
+
+        def spent() -> list[int]:
+            return [self.between(accepted, start, end, at) for end, start in stretches[1:]]
+
+        end, start = stretches[0]
+        return LastDays(self.between(accepted, start, end, at), object(), spent)
+
+    def between(self, accepted: o.Accepted, start: int, end: int, at: int) -> int:
+        """The nanos dated in [start, end) and counted at the tick."""
+        before = [accepted.by(seconds(min(edge, at + 1)), inclusive=False) for edge in (start, end)]
+        return spend_of(before[1]) - spend_of(before[0])
+
+    def reports(self, accepted: o.Accepted, at: int) -> dict[str, int | None]:
+        """When each source of the campaign, or each at all, last reported."""
+        own = [(update["source"], int(update["event_time"] * NANOS)) for update in accepted.updates]
+        heard = [*own, *((source, int(time * NANOS)) for source, time in self.oracle.elsewhere)]
+        names = {source for source, _ in own} or {source for source, _ in heard}
+        return {
+            name: max((time for source, time in heard if source == name and time <= at), default=None) for name in names
+        }
+
+    def before(self, accepted: o.Accepted, instant: int, at: int) -> Totals:
+        """What is dated before an instant and counted by the tick."""
         assert not instant % QUARTER or instant in plan_cuts(self.history), (
             "asked for an instant the ledger does not cut at"
         )
-        return integers(accepted.by(seconds(instant), inclusive=False))
+        return integers(accepted.by(seconds(min(instant, at + 1)), inclusive=False))
 
     def spends(self, accepted: o.Accepted, edges: tuple[int, ...], at: int) -> list[int]:
         assert not any(edge % QUARTER for edge in edges), "asked for an instant the ledger does not cut at"

@@ -75,6 +75,8 @@ PLAN = {
         [None, None, {"over_budget": False}, {"spend_outside_flight": False}, {"milestone_reached": False}]
     ),
     "projection": st.sampled_from([None, "run_rate", "trailing_7d", "seasonal"]),
+    "daily_budget": st.sampled_from([None, None, "25", "60", "100.000000001"]),
+    "platform": st.sampled_from([None, "google", "meta", "adroll", "of-its-own"]),
 }
 MIN_AMOUNT = st.sampled_from([0, 1, 50, 100])
 MAX_PCT = st.sampled_from(["0", "0.5", "5", "30", "100"])
@@ -118,7 +120,7 @@ FULL_AT = st.sampled_from([90, 50, "33.3", 100, "0.000000001"])
 PCTS = st.sampled_from([["100"], ["50", "50"], ["0", "100"], ["12.5", "62.5", "25"], ["70", "0", "30"]])
 KINDS = st.sampled_from(["linear"] * 3 + ["front_loaded", "back_loaded", "finish_early", "custom"])
 WEEKDAYS = st.none() | st.lists(st.sampled_from([0, 1, 1, "1.5", 3]), min_size=7, max_size=7)
-HOURS = st.none() | st.lists(st.sampled_from([0, 1, 1, 2, "0.25"]), min_size=24, max_size=24)
+HOURS = st.none() | st.lists(st.sampled_from([0, 1, 1, 2, "0.25"]), min_size=24, max_size=24).filter(any)
 ONE_HOUR = st.integers(0, 23).map(lambda hour: [int(each == hour) for each in range(24)])
 BLACKOUTS = st.lists(st.tuples(INSTANT, st.integers(1, 5), NANO), max_size=2)
 SHAPES = st.sampled_from(["even", "curved", "weighed", "all"])
@@ -256,7 +258,9 @@ PLANS = {
 
 def varied(draw: DrawFn, plan: Json) -> Json:
     """The plan sent again, with little or nothing changed."""
-    changes = drawn(draw, {name: PLAN[name] for name in ("budget_change_policy", "signals")})
+    changes = drawn(
+        draw, {name: PLAN[name] for name in ("budget_change_policy", "signals", "daily_budget", "platform")}
+    )
     if draw(COIN) and (plan.get("curve") or {}).get("kind") != "custom":
         changes["total_budget"] = str(2 * int(plan["total_budget"]))
     return {**plan, **changes}
@@ -274,6 +278,8 @@ def stories(draw: DrawFn) -> list[tuple[str, Any]]:
     tick = draw(FLIGHT_START)
     for _ in range(draw(STEP) + 3):
         story.append(("feed", draw(FEW_UPDATES)))
+        if draw(ONE_IN_TEN):
+            story.append(("hear", (draw(SOURCE), at(draw(INSTANT)))))
         story.append(("tick", (at(tick), not draw(ONE_IN_TEN))))
         if draw(COIN):
             raw = varied(draw, raw) if draw(COIN) else draw(plan)
@@ -286,13 +292,15 @@ def stories(draw: DrawFn) -> list[tuple[str, Any]]:
 
 def play(story: list[tuple[str, Any]]) -> None:
     """Tell it to both, and compare what they tell back."""
-    paced = Paced()
+    paced = Paced(series=True)
     for what, with_ in story:
         match what:
             case "feed":
                 paced.feed(*with_)
             case "plan":
                 paced.plan(*with_)
+            case "hear":
+                paced.oracle.hear(*with_)
             case "end":
                 paced.end_plan()
             case "tick":
@@ -308,7 +316,7 @@ def test_every_tick_of_any_story_is_the_oracles(story: list[tuple[str, Any]]) ->
 @given(plan=PLANS["USD", "Europe/Berlin"], fed=UPDATES, tick=INSTANT)
 @settings(max_examples=60 * THOROUGH, deadline=None)
 def test_a_first_tick_is_the_oracles(plan: Json, fed: list[Json], tick: int) -> None:
-    paced = Paced()
+    paced = Paced(series=True)
     paced.plan(plan)
     paced.feed(*fed)
     compare(*paced.tick(at(tick), first=True))

@@ -157,6 +157,8 @@ def test_a_full_plan_is_read_whole() -> None:
         silenced=("conflicting_update", "over_budget"),
         effective_at=1_780_272_000 * NANOS,
         projection="seasonal",
+        daily_budget=40 * NANOS,
+        platform="google",
     )
     assert {type(plan.total_budget), type(plan.campaign_id), type(plan.channels[0].allocated_budget)} == {int, str}
 

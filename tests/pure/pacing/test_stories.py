@@ -4,12 +4,14 @@ Stories of campaigns, as tables: what was spent before each tick, and what was t
 They read as documentation of what a user will see. Each runs in the core and in the oracle. A campaign of 1,000 USD
 over ten days (July 1 to 11) is on plan with 100 a day, its channels ctv and display with 50 each. On the left what
 was spent in the minute before the tick (`@07-05` dates it otherwise, a negative amount is a credit); on the right
-every event but an ordinary snapshot:
+every event but an ordinary snapshot. After `series` the signals on the course of the spend are told as well, and `hear`
+is a report of the same source for another campaign:
 
     ctv opened warning underpacing -15.00     a deviation of a channel; `campaign` is the campaign's own
     ctv resolved recovered                    its end and the reason
     propose ctv>display 40.00                 a proposal; `instead` where it supersedes an older one
     raised over_budget ctv, cleared ...       another signal
+    raised ... campaign 07-03                 the day that a signal is about
     final 900.00 of 1000.00, revision 1 ...   a closing or revised snapshot: its spend of its expected spend
 """
 
@@ -72,6 +74,10 @@ class Telling:
         if what == "plan" or what.startswith("plan@"):
             self.raw = {**self.raw, **json.loads(rest or "{}")}
             self.paced.plan(self.raw, instant(what[5:]) if what != "plan" else None)
+        elif what == "series":
+            self.paced = Paced(series=True)
+        elif what == "hear":
+            self.paced.oracle.hear("dsp", instant(rest))
         elif what == "tombstone":
             self.paced.end_plan()
         else:
@@ -131,5 +137,6 @@ def in_short(event: Event) -> str:
             again = " instead" if body["supersedes"] else ""
             return f"propose {body['source_channel']}>{body['target_channel']} {body['amount']}{again}"
         case "alert_raised" | "alert_cleared":
-            return f"{event.kind[6:]} {body['kind']} {scope}"
+            day = f" {body['evidence']['day'][5:]}" if "day" in body["evidence"] else ""
+            return f"{event.kind[6:]} {body['kind']} {scope}{day}"
     return ""

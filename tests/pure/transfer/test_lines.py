@@ -141,7 +141,7 @@ def test_a_changed_line_is_told_with_its_number_and_the_field(
     ("change", "line", "words"),
     [
         (lambda lines: lines[:-1], -1, "cut short"),
-        (lambda lines: [*lines[:3], *lines[4:]], -1, "of 17 records"),
+        (lambda lines: [*lines[:3], *lines[4:]], -1, "of 20 records"),
         (lambda lines: [*lines[:3], lines[2], *lines[3:]], 4, "was there before"),
         (lambda lines: [*lines[:3], lines[3][:40] + "\n", *lines[4:]], 4, "not JSON"),
         (lambda lines: lines[1:], 1, "a section begins with"),
