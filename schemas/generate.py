@@ -18,6 +18,8 @@ from typing import Any, Final, Literal, NamedTuple
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
 
+from schemas.account import AccountSnapshotTaken
+from schemas.account_plan import AccountPlan
 from schemas.alert import AlertCleared, AlertRaised
 from schemas.campaign_plan import CampaignPlan
 from schemas.dead_letter import DeadLetterHeaders
@@ -51,6 +53,7 @@ class Described(NamedTuple):
 MESSAGES: Final = (
     Described("campaign_plan", CampaignPlan, "in"),
     Described("spend_update", SpendUpdate, "in"),
+    Described("account_plan", AccountPlan, "in", "account_id"),
     Described("snapshot_taken", SnapshotTaken, "out"),
     Described("deviation_detected", DeviationDetected, "out"),
     Described("deviation_resolved", DeviationResolved, "out"),
@@ -58,6 +61,7 @@ MESSAGES: Final = (
     Described("alert_raised", AlertRaised, "out"),
     Described("alert_cleared", AlertCleared, "out"),
     Described("tick_closed", TickClosed, "out", "partition"),
+    Described("account_snapshot_taken", AccountSnapshotTaken, "out", "account_id"),
 )
 
 
@@ -134,6 +138,7 @@ def _is_discriminator(word: str, part: Any) -> bool:
 
 _KEYS: Final[dict[str, Json]] = {
     "campaign_id": {"type": "string", "description": "The campaign_id, as UTF-8 bytes, without quotes."},
+    "account_id": {"type": "string", "description": "The account_id, as UTF-8 bytes, without quotes."},
     "partition": {"type": "string", "description": "The partition's number, as decimal digits."},
 }
 

@@ -15,6 +15,7 @@ from worker.pacing.deviation import Reason, Step, threshold_of
 from worker.pacing.identity import event_id
 from worker.pacing.plan import Plan
 from worker.pacing.reallocation import Move
+from worker.pacing.rollup import Child, child_of
 from worker.pacing.signals import Signal, scope_name
 from worker.pacing.snapshot import Body, Taken, pacing_of, snapshot_fields
 from worker.pacing.standing import Standing
@@ -31,6 +32,8 @@ class Event(NamedTuple):
 
     kind: str
     body: Body
+    child: Child | None = None
+    """Of a snapshot that is no revision: what the campaign adds to its account."""
 
 
 class Teller:
@@ -64,7 +67,8 @@ class Teller:
         body["snapshot_id"] = snapshot_id
         body["timestamp"] = self.tick
         body.update(snapshot_fields(self.plan, scopes, taken))
-        return Event("snapshot_taken", body)
+        child = None if taken.revision else child_of(self.plan, scopes[0], is_final=taken.final)
+        return Event("snapshot_taken", body, child)
 
     def deviation(self, step: Step, standing: Standing, snapshot_id: str | None) -> Event:
         """One transition of a deviation; *standing* compares spend with what was expected when the feed ended."""

@@ -11,16 +11,18 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from worker import partition as partition_module
+from worker.accounts import AccountStage
 from worker.events import EventWriter
 from worker.exits import Exit
 from worker.lane import Fetched, Take
 from worker.ledger import Ledger, LedgerLimits, RecordBatch
+from worker.ledger.accounts import AccountLedger
 from worker.metrics import Metrics
 from worker.partition import Outbox, Partition
 from worker.settings import load_settings
 from worker.topics import output_topics
 
-PLANS, SPEND = "plans", "spend"
+PLANS, SPEND, CAPS, PARTS = "plans", "spend", "caps", "parts"
 TICK = 1_767_225_600 * 10**9
 
 
@@ -31,17 +33,26 @@ def partition() -> Partition:
     for topic in (PLANS, SPEND):
         ledger.advance(topic, 0)
     outbox = Outbox(0, EventWriter(output_topics(load_settings(env_file=None)), "/test"))
+    metrics = Metrics(CollectorRegistry())
     made = Partition(
         ledger,
         outbox,
-        plans=PLANS,
-        spend=SPEND,
-        metrics=Metrics(CollectorRegistry()),
+        inputs=(PLANS, SPEND),
+        accounts=accounts_of_one(metrics),
+        metrics=metrics,
         most_unsaved=1_000,
         width_ms=60_000,
     )
     made.is_open = True
     return made
+
+
+def accounts_of_one(metrics: Metrics) -> AccountStage:
+    """The account stage of a partition that is the only one, at the beginning of its inputs."""
+    ledger = AccountLedger(0, 1, plans=CAPS, parts=PARTS)
+    for topic in (CAPS, PARTS):
+        ledger.advance(topic, 0)
+    return AccountStage(ledger, 1, plans=CAPS, parts=PARTS, changelog="account-ledger", metrics=metrics)
 
 
 def update(number: int) -> bytes:
