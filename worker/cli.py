@@ -94,6 +94,9 @@ def _add_evaluate(commands: Any) -> None:
     evaluate.add_argument("--plan", required=True, metavar="FILE", help="campaign plans")
     evaluate.add_argument("--spend", required=True, metavar="FILE", help="spend updates")
     evaluate.add_argument("--as-of", required=True, metavar="TIME", help="the tick: an RFC 3339 time with an offset")
+    evaluate.add_argument(
+        "--accounts", nargs="?", const="", metavar="FILE", help="print the accounts as well; FILE: their caps"
+    )
 
 
 def _add_topics(commands: Any) -> None:
@@ -131,7 +134,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     from worker.evaluate import evaluate
 
     _look_for_garbage_seldom()
-    return evaluate(options.plan, options.spend, options.as_of)
+    return evaluate(options.plan, options.spend, options.as_of, options.accounts)
 
 
 def _worker(_options: argparse.Namespace) -> int:

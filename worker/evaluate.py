@@ -7,6 +7,7 @@ from when it counts does so from the start of its flight. Source: contract, rule
 
     plan file  ─┐
     spend file ─┴─▶ items, by the chunk ─▶ ledger ─▶ tick ─▶ events, in the order of the plan file
+    cap file   ───▶ ..., where accounts are asked for ─────▶ theirs, by account and currency, after those
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from schemas import wire
 from schemas.fields import parse_time
 from worker.events import encode_body
 from worker.files import STDIN, Chunk, UnreadableError, open_file, read_chunks
-from worker.intake import Unreadable, plan_of
+from worker.intake import Unreadable, account_plan_of, plan_of
 from worker.ledger import Ledger, LedgerLimits, RecordBatch, Refused
+from worker.ledger.accounts import AccountLedger
 from worker.progress_bar import watch
 
 BAD_INPUT: Final = 2
@@ -74,18 +76,25 @@ class Faults:
             self.tell(Fault(file, refused.offset, field, message))
 
 
-def evaluate(plan: str, spend: str, as_of: str) -> int:
+NO_CAPS: Final = ""
+"""Accounts are asked for, and none has a cap."""
+
+
+def evaluate(plan: str, spend: str, as_of: str, accounts: str | None = None) -> int:
     """
     Print the events as of *as_of* for the files called *plan* and *spend*; faults go to standard error.
 
-    Returns the exit code: 0, or 2 if there was a fault. What is good in the files is evaluated in either case.
+    With *accounts* those of the accounts come after them; it is the file of their caps, or `NO_CAPS`. Returns the exit
+    code: 0, or 2 if there was a fault. What is good in the files is evaluated in either case.
     """
     faults = Faults()
     tick = _tick(as_of, faults)
-    if plan == spend == STDIN:
-        faults.tell(Fault("--spend", None, "", "standard input is the plan already"))
+    for option, name, earlier in (("--spend", spend, [plan]), ("--accounts", accounts, [plan, spend])):
+        if name == STDIN and STDIN in earlier:
+            words = "the plan" if plan == STDIN else "the spend"
+            faults.tell(Fault(option, None, "", f"standard input is {words} already"))
     if tick is not None and not faults.found:
-        sys.stdout.buffer.writelines(_events(plan, spend, tick, faults))
+        sys.stdout.buffer.writelines(_events(plan, spend, accounts, tick, faults))
         sys.stdout.buffer.flush()
     return BAD_INPUT if faults.found else 0
 
@@ -98,9 +107,9 @@ def _tick(as_of: str, faults: Faults) -> int | None:
         return None
 
 
-def _events(plan: str, spend: str, tick: int, faults: Faults) -> Iterator[bytes]:
+def _events(plan: str, spend: str, accounts: str | None, tick: int, faults: Faults) -> Iterator[bytes]:
     """
-    The lines of the tick: campaigns in the order of the plan file, each with its snapshot first.
+    The lines of the tick: campaigns in the order of the plan file, each with its snapshot first; then the accounts.
 
     None where a file could not be read: a campaign without its spend is no good campaign.
     """
@@ -108,7 +117,8 @@ def _events(plan: str, spend: str, tick: int, faults: Faults) -> Iterator[bytes]
     ledger.expect_tick(tick)
     campaigns = _fold_plans(ledger, plan, tick, faults)
     _fold_spend(ledger, spend, faults)
-    return iter(()) if faults.a_file_is_unread else _take_tick(ledger, campaigns, tick)
+    caps = None if accounts is None else _fold_caps(accounts, faults)
+    return iter(()) if faults.a_file_is_unread else _take_tick(ledger, campaigns, caps, tick)
 
 
 # --- plans -----------------------------------------------------------------------------------------------------------
@@ -128,6 +138,24 @@ def _fold_plans(ledger: Ledger, name: str, tick: int, faults: Faults) -> list[st
 def _faults_of_plan(value: bytes | None) -> tuple[wire.Fault, ...]:
     """Every fault of a plan: of its form, or if that is good of its meaning."""
     plan = plan_of(value)
+    return plan.faults if isinstance(plan, Unreadable) else ()
+
+
+# --- caps ------------------------------------------------------------------------------------------------------------
+
+
+def _fold_caps(name: str, faults: Faults) -> AccountLedger:
+    """The accounts with the caps of a file; of two of one account the later wins."""
+    ledger = AccountLedger(0, 0, plans=name, parts="")
+    for chunk in _chunks(name, faults) if name != NO_CAPS else ():
+        for refused in ledger.fold_plans(_batch(name, chunk)).refused:
+            faults.tell_each(name, refused, _faults_of_cap)
+    return ledger
+
+
+def _faults_of_cap(value: bytes | None) -> tuple[wire.Fault, ...]:
+    """Every fault of a cap."""
+    plan = account_plan_of(value)
     return plan.faults if isinstance(plan, Unreadable) else ()
 
 
@@ -169,7 +197,7 @@ def _batch(topic: str, items: Chunk) -> RecordBatch:
 # --- the tick --------------------------------------------------------------------------------------------------------
 
 
-def _take_tick(ledger: Ledger, campaigns: Iterable[str], tick: int) -> Iterator[bytes]:
+def _take_tick(ledger: Ledger, campaigns: Iterable[str], accounts: AccountLedger | None, tick: int) -> Iterator[bytes]:
     lines: dict[str, list[bytes]] = {}
     ledger.open_tick(tick, complete=True, first=True)
     done = False
@@ -179,3 +207,6 @@ def _take_tick(ledger: Ledger, campaigns: Iterable[str], tick: int) -> Iterator[
             lines.setdefault(campaign, []).append(encode_body(event.body) + b"\n")
     for campaign in campaigns:
         yield from lines.get(campaign, ())
+    if accounts is not None:
+        judged = accounts.judge(tick, ledger.take_rollup(), complete=True, first=True)
+        yield from (encode_body(event.body) + b"\n" for event in judged.events)

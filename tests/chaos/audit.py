@@ -44,6 +44,7 @@ TABLES: Final = {
     "deviation_detected": ("pacing_deviations", "event_id"),
     "deviation_resolved": ("pacing_deviations", "event_id"),
     "reallocation_recommended": ("pacing_reallocations", "recommendation_id"),
+    "account_snapshot_taken": ("pacing_account_snapshots", "snapshot_id"),
     "alert_raised": ("pacing_signals", "event_id"),
     "alert_cleared": ("pacing_signals", "event_id"),
 }

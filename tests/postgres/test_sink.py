@@ -35,6 +35,7 @@ ALL_IDS: Final = """
     UNION ALL SELECT event_id::text FROM pacing_deviations
     UNION ALL SELECT event_id::text FROM pacing_signals
     UNION ALL SELECT recommendation_id::text FROM pacing_reallocations
+    UNION ALL SELECT snapshot_id::text FROM pacing_account_snapshots
 """
 
 

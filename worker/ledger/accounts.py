@@ -182,25 +182,28 @@ class AccountLedger:
             self.last_tick = oldest
             self.skipped += 1
 
-    def judge(self, tick: int, sums: dict[AccountKey, Sums], *, complete: bool) -> AccountTick:
-        """Every account at *tick*, in the order of their keys."""
+    def judge(self, tick: int, sums: dict[AccountKey, Sums], *, complete: bool, first: bool = False) -> AccountTick:
+        """Every account at *tick*, in the order of their keys; *first*: see `take_account_tick`."""
         self.last_tick = tick
         capped = ((plan.account_id, plan.currency) for plan in self.caps.values())
         keys = sorted({*sums, *capped, *self._states})
-        events = [event for key in keys for event in self._judge(key, sums.get(key), tick, complete=complete)]
+        events: list[Event] = []
+        for key in keys:
+            cap, before = self.caps.get(key[0]), self._states.get(key, AccountState())
+            told, state = take_account_tick(
+                key, sums.get(key) or Sums(), cap, before, as_of=tick, complete=complete, first=first
+            )
+            self._remember(key, before, state)
+            events += told
         return AccountTick(tick, complete, len(keys), events)
 
-    def _judge(self, key: AccountKey, sums: Sums | None, tick: int, *, complete: bool) -> list[Event]:
-        before = self._states.get(key, AccountState())
-        cap = self.caps.get(key[0])
-        events, state = take_account_tick(key, sums or Sums(), cap, before, as_of=tick, complete=complete)
+    def _remember(self, key: AccountKey, before: AccountState, state: AccountState) -> None:
         if state.is_open:
             self._states[key] = state
         else:
             self._states.pop(key, None)
         if state != before:
             self._changed[_state_key(key)] = _encode(state) if state.is_open else None
-        return events
 
     # -- changelog
 

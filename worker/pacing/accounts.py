@@ -150,13 +150,23 @@ class _Teller(Teller):
 
 
 def take_account_tick(
-    key: AccountKey, sums: Sums, cap: Plan | None, state: AccountState, *, as_of: int, complete: bool
+    key: AccountKey,
+    sums: Sums,
+    cap: Plan | None,
+    state: AccountState,
+    *,
+    as_of: int,
+    complete: bool,
+    first: bool = False,
 ) -> tuple[list[Event], AccountState]:
     """
     The events of one account at tick *as_of*, and its state after it.
 
-    *sums* are its campaigns'; *cap* its plan, whether in force or not. A tick is *complete* where all its parts are.
+    *sums* are its campaigns'; *cap* its plan, whether in force or not. A tick is *complete* where all its parts are;
+    a *first* one has nothing before it (`evaluate`), so what is beyond a threshold opens at once.
     """
+    if first and cap is not None:
+        cap = replace(cap, thresholds=replace(cap.thresholds, enter_ticks=1))
     tick = _tick(key, sums, cap, as_of, complete=complete)
     if tick.is_gone:
         return _over(tick, state, "plan_ended")
