@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
 from collections.abc import Callable
-from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from tests.chaos.audit import Accounts
 from tests.kafka.broker import wait_until
 from tests.kafka.killable import KILL
 from tests.kafka.stage import SETTLED_SECONDS, Feed, Stage, WorkerProcess, plan
@@ -18,7 +17,6 @@ from worker.ledger.partitions import partition_of
 Staging = Callable[..., Stage]
 Event = dict[str, Any]
 
-SUMS = (("children_budget", "total_budget"), ("total_spend", "total_spend"), ("expected_spend", "expected_spend"))
 ACCOUNTS = ("acme", "beta", "gamma")
 
 
@@ -41,28 +39,11 @@ def cap(feed: Feed, account: str, **other: Any) -> None:
 
 def audit(stage: Stage) -> list[Event]:
     """Hold every account snapshot to the campaign snapshots of its tick; the account snapshots."""
-    children: defaultdict[tuple[str, str, str], list[Event]] = defaultdict(list)
-    for event in stage.events("snapshot_taken"):
-        children[event["timestamp"], event["account_id"], event["currency"]].append(event)
-    closed = defaultdict(list)
-    for event in stage.events("tick_closed"):
-        closed[event["tick"]].append(event["complete"])
-    told = stage.events("account_snapshot_taken")
-    keys = [(event["timestamp"], event["account_id"], event["currency"]) for event in told]
-    assert [key for key, times in Counter(keys).items() if times > 1] == []
-    for key, event in zip(keys, told, strict=True):
-        assert len(closed[key[0]]) == stage.settings.partitions
-        assert event["complete"] == all(closed[key[0]])
-        of_tick = children.pop(key)
-        assert event["campaigns"] == len(of_tick)
-        for field, childs in SUMS:
-            if field != "expected_spend" or event["cap"] is None:
-                assert Decimal(event[field]) == sum(Decimal(child[childs]) for child in of_tick), (key, field)
-    whole = {tick for tick, by in closed.items() if len(by) == stage.settings.partitions}
-    # The parts of the last tick may be written and not read yet.
-    last = min(max(key[0] for key in keys if key[1] == account) for account in {key[1] for key in keys})
-    assert {key for key in children if key[0] in whole and key[0] <= last} == set(), "an account snapshot lacks"
-    return told
+    accounts = Accounts()
+    events = {kind: stage.events(kind) for kind in ("snapshot_taken", "tick_closed", "account_snapshot_taken")}
+    accounts.take(events)
+    assert accounts.check(stage.settings.partitions) > 0
+    return events["account_snapshot_taken"]
 
 
 def settle(stage: Stage, worker: WorkerProcess) -> None:
