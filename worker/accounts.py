@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from worker.pacing import Event
 
 
+# Accounts judged in one go, between two turns of the event loop: about ten milliseconds.
+TURN_ACCOUNTS = 100
+
+
 class AccountStage:
     """What a partition does for accounts; *plans* and *parts* are its inputs, *changelog* where its records go."""
 
@@ -72,17 +76,23 @@ class AccountStage:
 
     # -- as the stage
 
-    def fold(self, records: RecordBatch) -> tuple[Folded, list[Event]]:
-        """Take a batch of caps or parts; what is told about it."""
+    def fold(self, records: RecordBatch) -> Folded:
+        """Take a batch of caps or parts."""
         if records.topic == self.plans:
-            return self.ledger.fold_plans(records), []
-        judged = self.ledger.fold_parts(records)
-        for tick in judged:
-            self._metrics.account_ticks.labels(str(tick.complete).lower()).inc()
-            self._metrics.accounts.labels(str(self.ledger.partition)).set(tick.accounts)
+            return self.ledger.fold_plans(records)
+        self.ledger.fold_parts(records)
         self._metrics.account_ticks_skipped.inc(self.ledger.skipped - self._skipped)
         self._skipped = self.ledger.skipped
-        return Folded(len(records.values), 0, [], []), [event for tick in judged for event in tick.events]
+        return Folded(len(records.values), 0, [], [])
+
+    def judge_some(self) -> list[Event] | None:
+        """What is told of the next accounts of a tick that is due; None where none is."""
+        part = self.ledger.judge_some(TURN_ACCOUNTS)
+        if part is None:
+            return None
+        if part.done:
+            self._metrics.account_ticks.labels(str(part.complete).lower()).inc()
+        return part.events
 
     def changes(self) -> list[Written]:
         """Its changed records; none where nothing did."""

@@ -208,5 +208,4 @@ def _take_tick(ledger: Ledger, campaigns: Iterable[str], accounts: AccountLedger
     for campaign in campaigns:
         yield from lines.get(campaign, ())
     if accounts is not None:
-        judged = accounts.judge(tick, ledger.take_rollup(), complete=True, first=True)
-        yield from (encode_body(event.body) + b"\n" for event in judged.events)
+        yield from (encode_body(event.body) + b"\n" for event in accounts.judge_all(tick, ledger.take_rollup()))

@@ -215,7 +215,6 @@ class Metrics:
         "pacing_account_ticks_skipped_total",
         "Ticks of accounts never taken: a partition passed one over, or was too far behind.",
     )
-    accounts = gauge("pacing_accounts", "Accounts, by currency, that the last tick looked at.", partition=BY_PARTITION)
     events = counter(
         "pacing_events_total",
         "Events that ticks led to, by type.",

@@ -185,6 +185,8 @@ class Partition:
             if self._of(take.topic).positions[take.topic] != fetched.start:
                 return False
             self._fold_batch(take.topic, fetched)
+            if take.topic == self.accounts.parts:
+                await self._judge_accounts()
             if time.perf_counter() - turn > TURN_SECONDS:
                 await asyncio.sleep(0)
                 turn = time.perf_counter()
@@ -206,15 +208,15 @@ class Partition:
 
     def _folding(self, topic: str) -> Callable[[RecordBatch], Folded]:
         if topic in self.accounts.topics:
-            return self._fold_accounts
+            return self.accounts.fold
         return self.ledger.fold_plans if topic == self._plans else self.ledger.fold_spend
 
-    def _fold_accounts(self, records: RecordBatch) -> Folded:
-        """Caps and parts; a tick that is whole with them is told at once."""
-        folded, events = self.accounts.fold(records)
-        for event in events:
-            self.tell(event)
-        return folded
+    async def _judge_accounts(self) -> None:
+        """Tell the accounts of every tick that is due. What a rebalance cuts short the next parts' coming ends."""
+        while self.is_open and (events := self.accounts.judge_some()) is not None:
+            for event in events:
+                self.tell(event)
+            await asyncio.sleep(0)
 
     def tell(self, event: Event) -> None:
         """An event the pacing core made, for the next checkpoint."""

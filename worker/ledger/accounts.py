@@ -5,6 +5,7 @@ It is a function of its two inputs, as a ledger is. A tick is judged when every 
 
     part ─▶ added to its tick ─▶ closed by every source ─▶ worker.pacing judges each account ─▶ events
 
+A tick is judged in slices, which may lie in different checkpoints; how far it has come is remembered, as a ledger does.
 The sums of open ticks are never written down: the position that is saved is that of the first part of the oldest open
 tick, so a restart reads its parts again and comes to the same sums; parts of ticks that were judged are passed over. A
 tick that a source has passed over (it made up what it missed by its last tick) is never whole, and is judged by nobody.
@@ -12,7 +13,8 @@ tick that a source has passed over (it made up what it missed by its last tick) 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 import msgspec
@@ -45,6 +47,8 @@ class Marker(msgspec.Struct, kw_only=True):
     partitions: int
     positions: dict[str, int]
     last_tick: int | None
+    judging: tuple[int, AccountKey | None] | None = None
+    """The tick of which accounts are judged already, and the last of them."""
 
 
 class OpenTick:
@@ -58,13 +62,14 @@ class OpenTick:
         self.closed: dict[int, bool] = {}
 
 
-class AccountTick(NamedTuple):
-    """A tick that was judged."""
+class AccountSlice(NamedTuple):
+    """Some accounts of a tick, judged; *done*: with these all of them are."""
 
     tick: int
     complete: bool
     accounts: int
     events: list[Event]
+    done: bool
 
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -88,10 +93,13 @@ class AccountLedger:
         self._topics = (plans, parts)
         self._states: dict[AccountKey, AccountState] = {}
         self._open: dict[int, OpenTick] = {}
+        self._due: list[int] = []
+        """Those of them that every source has closed, in order."""
+        self._judging: tuple[int, AccountKey | None] | None = None
         self._newest: dict[int, int] = {}
         """The last tick each source has closed."""
         self._changed: dict[bytes, bytes | None] = {}
-        self._saved: dict[str, int] = {}
+        self._saved: object = None
         self._read: dict[bytes, bytes] = {}
 
     # -- input
@@ -133,16 +141,14 @@ class AccountLedger:
             return True
         return key == account_id.encode() and partition_of(key, self._partitions) == self.partition
 
-    def fold_parts(self, batch: RecordBatch) -> list[AccountTick]:
-        """Add parts up; the ticks that are whole with them, judged."""
-        judged: list[AccountTick] = []
+    def fold_parts(self, batch: RecordBatch) -> None:
+        """Add parts up; ticks that are whole with them are due."""
         for offset, value in zip(batch.offsets, batch.values, strict=True):
-            judged += self._take(offset, read_part(value))
-        return judged
+            self._take(offset, read_part(value))
 
     # -- ticks
 
-    def _take(self, offset: int, part: Part) -> Iterator[AccountTick]:
+    def _take(self, offset: int, part: Part) -> None:
         opened = self._opened(part.tick, offset)
         if opened is None:
             return
@@ -152,8 +158,7 @@ class AccountLedger:
             opened.closed[part.source] = part.complete
             self._pass_over(part.source, part.tick)
             if len(opened.closed) == self._partitions:
-                del self._open[part.tick]
-                yield self.judge(part.tick, opened.sums, complete=all(opened.closed.values()))
+                self._due.append(part.tick)
 
     def _opened(self, tick: int, offset: int) -> OpenTick | None:
         """The open tick; None where it is dealt with, or can never be whole."""
@@ -176,17 +181,53 @@ class AccountLedger:
 
     def _give_up(self) -> None:
         """Forget the oldest tick where too many wait; that is remembered, since half of it may come again."""
-        if len(self._open) > MOST_OPEN_TICKS:
+        if len(self._open) > MOST_OPEN_TICKS and not self._due:
             oldest = min(self._open)
             del self._open[oldest]
             self.last_tick = oldest
             self.skipped += 1
 
-    def judge(self, tick: int, sums: dict[AccountKey, Sums], *, complete: bool, first: bool = False) -> AccountTick:
-        """Every account at *tick*, in the order of their keys; *first*: see `take_account_tick`."""
+    def judge_some(self, most: int) -> AccountSlice | None:
+        """The next accounts of the tick that is due, *most* at the most, in the order of their keys; None: none is."""
+        if not self._due:
+            return None
+        tick = self._due[0]
+        opened = self._open[tick]
+        if self._judging is None or self._judging[0] != tick:
+            self._judging = (tick, None)
+        done = self._judging[1]
+        keys = self._keys(opened.sums)
+        start = 0 if done is None else bisect_right(keys, done)
+        now = keys[start : start + most]
+        complete = all(opened.closed.values())
+        events = self.judge(tick, opened.sums, now, complete=complete)
+        if start + most < len(keys):
+            self._judging = (tick, now[-1])
+            return AccountSlice(tick, complete, len(now), events, done=False)
+        del self._due[0], self._open[tick]
+        self._judging = None
         self.last_tick = tick
+        return AccountSlice(tick, complete, len(now), events, done=True)
+
+    def judge_all(self, tick: int, sums: Mapping[AccountKey, Sums]) -> list[Event]:
+        """All accounts at a *tick* with nothing before it, of the sums of a file."""
+        return self.judge(tick, sums, self._keys(sums), complete=True, first=True)
+
+    def _keys(self, sums: Mapping[AccountKey, Sums]) -> list[AccountKey]:
+        """Every account that a tick with these *sums* is about, in order."""
         capped = ((plan.account_id, plan.currency) for plan in self.caps.values())
-        keys = sorted({*sums, *capped, *self._states})
+        return sorted({*sums, *capped, *self._states})
+
+    def judge(
+        self,
+        tick: int,
+        sums: Mapping[AccountKey, Sums],
+        keys: Iterable[AccountKey],
+        *,
+        complete: bool,
+        first: bool = False,
+    ) -> list[Event]:
+        """What is told of the accounts *keys* at *tick*, and what is remembered of them after it."""
         events: list[Event] = []
         for key in keys:
             cap, before = self.caps.get(key[0]), self._states.get(key, AccountState())
@@ -195,7 +236,7 @@ class AccountLedger:
             )
             self._remember(key, before, state)
             events += told
-        return AccountTick(tick, complete, len(keys), events)
+        return events
 
     def _remember(self, key: AccountKey, before: AccountState, state: AccountState) -> None:
         if state.is_open:
@@ -216,14 +257,19 @@ class AccountLedger:
     def changes(self) -> list[Record]:
         """Drain the records that changed; the marker is last. Nothing where nothing did."""
         positions = self.saved_positions()
-        if not self._changed and positions == self._saved:
+        stands = (positions, self.last_tick, self._judging)
+        if not self._changed and stands == self._saved:
             return []
         marker = Marker(
-            partition=self.partition, partitions=self._partitions, positions=positions, last_tick=self.last_tick
+            partition=self.partition,
+            partitions=self._partitions,
+            positions=positions,
+            last_tick=self.last_tick,
+            judging=self._judging,
         )
         records: list[Record] = [*self._changed.items(), (MARKER, _encode(marker))]
         self._changed = {}
-        self._saved = positions
+        self._saved = stands
         return records
 
     def load(self, key: bytes, value: bytes | None) -> None:
@@ -253,8 +299,9 @@ class AccountLedger:
             of = f"partition {marker.partition} of {marker.partitions}"
             raise UnreadableLedgerError(f"accounts of {of}, not of {self.partition} of {self._partitions}")
         self.positions = dict(marker.positions)
-        self._saved = dict(marker.positions)
         self.last_tick = marker.last_tick
+        self._judging = marker.judging
+        self._saved = (marker.positions, marker.last_tick, marker.judging)
 
     def _put(self, key: bytes, value: bytes) -> None:
         kind, name = key[:1], key[1:].decode()

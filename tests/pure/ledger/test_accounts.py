@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from schemas.fields import NANOS
 from worker.ledger import RecordBatch, UnreadableLedgerError
-from worker.ledger.accounts import MOST_OPEN_TICKS, AccountLedger, AccountTick
+from worker.ledger.accounts import MOST_OPEN_TICKS, AccountLedger, AccountSlice
 from worker.ledger.partitions import partition_of
 from worker.ledger.parts import closing_parts, parts_of, read_part
 from worker.pacing.plan import Flight
@@ -21,6 +21,7 @@ from worker.pacing.rollup import Child, Sums
 CAPS, PARTS = "caps", "parts"
 SOURCES = 2
 HERE = partition_of(b"acme", SOURCES)
+NEIGHBOURS = [name for name in ("acme", *map(str, range(20))) if partition_of(name.encode(), SOURCES) == HERE][:3]
 MINUTE = 60 * NANOS
 DAY = 86_400 * NANOS
 
@@ -49,13 +50,18 @@ def close(source: int, tick: int, *, complete: bool = True) -> bytes:
     return closing[HERE].value
 
 
-def fold(into: AccountLedger, values: Sequence[bytes], start: int | None = None) -> list[AccountTick]:
-    """Take them as one batch that continues where it stands."""
-    start = into.positions[PARTS] if start is None else start
+def fold(into: AccountLedger, values: Sequence[bytes], *, at_once: bool = True) -> list[AccountSlice]:
+    """Take them as one batch that continues where it stands, and judge what is due, unless that is to wait."""
+    start = into.positions[PARTS]
     batch = RecordBatch(PARTS, HERE, range(start, start + len(values)), [None] * len(values), list(values), 0)
-    judged = into.fold_parts(batch)
+    into.fold_parts(batch)
     into.advance(PARTS, start + len(values))
-    return judged
+    return judge(into) if at_once else []
+
+
+def judge(accounts: AccountLedger, most: int = 1000) -> list[AccountSlice]:
+    """Judge what is due, so many accounts at a time."""
+    return list(iter(lambda: accounts.judge_some(most), None))
 
 
 def plans(into: AccountLedger, *records: tuple[bytes, bytes | None]) -> list[str]:
@@ -71,10 +77,10 @@ def cap(account: str = "acme", budget: object = "1000") -> bytes:
     return json.dumps({**body, "flight_start": "1970-01-01", "flight_end": "1970-01-10"}).encode()
 
 
-def told(judged: Iterable[AccountTick]) -> list[tuple[int, str, bool]]:
-    """The ticks with what the account had spent."""
+def told(judged: Iterable[AccountSlice]) -> list[tuple[int, str, str, bool]]:
+    """The ticks with what each account had spent."""
     return [
-        (tick.tick // MINUTE, event.body["total_spend"], tick.complete)
+        (tick.tick // MINUTE, event.body["account_id"], event.body["total_spend"], tick.complete)
         for tick in judged
         for event in tick.events
         if event.kind == "account_snapshot_taken"
@@ -96,12 +102,12 @@ def restored(from_: Iterable[tuple[bytes, bytes | None]]) -> AccountLedger:
 def test_a_tick_waits_for_every_source_and_is_told_once() -> None:
     accounts = ledger()
     assert fold(accounts, [part(0, 1, 2), close(0, 1), part(1, 1, 3)]) == []
-    assert told(fold(accounts, [part(1, 1, 4), close(1, 1)])) == [(1, "9.00", True)]
+    assert told(fold(accounts, [part(1, 1, 4), close(1, 1)])) == [(1, "acme", "9.00", True)]
     assert fold(accounts, [part(0, 1, 2), close(0, 1)]) == [], "it is dealt with"
 
 
 def test_a_tick_is_complete_if_all_its_parts_are() -> None:
-    assert told(fold(ledger(), [part(0, 1), close(0, 1, complete=False), close(1, 1)])) == [(1, "1.00", False)]
+    assert told(fold(ledger(), [part(0, 1), close(0, 1, complete=False), close(1, 1)])) == [(1, "acme", "1.00", False)]
 
 
 def test_a_source_that_is_behind_holds_the_later_ticks_as_well() -> None:
@@ -109,17 +115,21 @@ def test_a_source_that_is_behind_holds_the_later_ticks_as_well() -> None:
     ahead = [record for tick in (1, 2, 3) for record in (part(0, tick, tick), close(0, tick))]
     assert fold(accounts, ahead) == []
     behind = [close(1, tick) for tick in (1, 2, 3)]
-    assert told(fold(accounts, behind)) == [(1, "1.00", True), (2, "2.00", True), (3, "3.00", True)]
+    assert told(fold(accounts, behind)) == [
+        (1, "acme", "1.00", True),
+        (2, "acme", "2.00", True),
+        (3, "acme", "3.00", True),
+    ]
 
 
 def test_a_tick_that_a_source_passes_over_is_never_told() -> None:
     accounts = ledger()
     assert fold(accounts, [part(0, 1), close(0, 1), part(0, 2), close(0, 2)]) == []
-    assert told(fold(accounts, [close(1, 2)])) == [(2, "1.00", True)]
+    assert told(fold(accounts, [close(1, 2)])) == [(2, "acme", "1.00", True)]
     assert accounts.skipped == 1
     fold(accounts, [close(1, 5)])
     assert fold(accounts, [part(0, 4), close(0, 4)]) == [], "the other source is past it"
-    assert told(fold(accounts, [part(0, 5), close(0, 5)])) == [(5, "1.00", True)]
+    assert told(fold(accounts, [part(0, 5), close(0, 5)])) == [(5, "acme", "1.00", True)]
 
 
 def test_so_many_ticks_wait_and_the_oldest_of_more_is_given_up() -> None:
@@ -129,7 +139,7 @@ def test_so_many_ticks_wait_and_the_oldest_of_more_is_given_up() -> None:
     assert (accounts.skipped, accounts.last_tick) == (1, MINUTE)
     again = restored(accounts.changes())
     assert again.last_tick == MINUTE
-    assert told(fold(accounts, [close(1, tick) for tick in (1, 2)])) == [(2, "1.00", True)]
+    assert told(fold(accounts, [close(1, tick) for tick in (1, 2)])) == [(2, "acme", "1.00", True)]
 
 
 def test_a_record_that_is_no_part_is_not_guessed_at() -> None:
@@ -177,6 +187,21 @@ def test_what_is_open_is_read_again_and_what_is_remembered_is_not() -> None:
     (second,) = fold(again, [*log[3:], close(0, 2), close(1, 2)])
     assert [event.kind for event in second.events] == ["account_snapshot_taken"]
     assert second.events[0].body["total_spend"] == "900.00"
+
+
+def test_a_tick_that_is_judged_in_part_goes_on_behind_the_last_account() -> None:
+    accounts = ledger()
+    log = [*(part(0, 1, 900, name) for name in NEIGHBOURS), close(0, 1), close(1, 1)]
+    fold(accounts, log, at_once=False)
+    first = accounts.judge_some(2)
+    assert first is not None
+    assert not first.done
+    again = restored(accounts.changes())
+    assert (again.positions[PARTS], again.last_tick) == (0, None)
+    rest = fold(again, log)
+    assert [name for _, name, _, _ in told([first, *rest])] == sorted(NEIGHBOURS)
+    assert [each.done for each in rest] == [True]
+    assert again.last_tick == MINUTE
 
 
 def test_an_ended_cap_and_an_ended_alert_are_taken_off_the_changelog() -> None:
@@ -227,7 +252,7 @@ def written(source: int, stream: Sequence[tuple[int, list[int], bool]]) -> list[
     records, tick = [], 0
     for step, spends, complete in stream:
         tick += step
-        records += [part(source, tick, spend) for spend in spends]
+        records += [part(source, tick, spend, NEIGHBOURS[spend % 3]) for spend in spends]
         records.append(close(source, tick, complete=complete))
     return records
 
@@ -242,22 +267,25 @@ def test_ticks_come_out_the_same_wherever_it_is_killed(one: list[Any], two: list
         log.append(which.pop(0))
     whole = told(fold(ledger(), log))
 
-    accounts, changelog, committed = ledger(), dict[bytes, bytes | None](), list[tuple[int, str, bool]]()
-    waiting: list[tuple[int, str, bool]] = []
+    accounts, changelog, committed = ledger(), dict[bytes, bytes | None](), list[tuple[int, str, str, bool]]()
+    waiting: list[tuple[int, str, str, bool]] = []
     while accounts.positions[PARTS] < len(log):
         at = accounts.positions[PARTS]
-        waiting += told(fold(accounts, log[at : at + data.draw(st.integers(1, 4))]))
+        fold(accounts, log[at : at + data.draw(st.integers(1, 4))], at_once=False)
+        for _ in range(data.draw(st.integers(0, 4))):
+            part = accounts.judge_some(1)
+            waiting += [] if part is None else told([part])
         match data.draw(st.sampled_from(["go on", "save", "kill"])):
             case "save":
                 changelog.update(accounts.changes())
                 committed, waiting = [*committed, *waiting], []
             case "kill":
                 accounts, waiting = restored(changelog.items()) if changelog else ledger(), []
-    assert [*committed, *waiting] == whole
+    assert [*committed, *waiting, *told(judge(accounts, 1))] == whole
     assert told(_by_the_book(one, two)) == whole
 
 
-def _by_the_book(one: Sequence[Any], two: Sequence[Any]) -> list[AccountTick]:
+def _by_the_book(one: Sequence[Any], two: Sequence[Any]) -> list[AccountSlice]:
     """The oracle: ticks that both sources have taken, in order, from what each says of them, read tick by tick."""
     by_tick: list[dict[int, tuple[list[int], bool]]] = []
     for stream in (one, two):
@@ -267,9 +295,11 @@ def _by_the_book(one: Sequence[Any], two: Sequence[Any]) -> list[AccountTick]:
             taken[tick] = (spends, complete)
         by_tick.append(taken)
     accounts = ledger()
-    judged: list[AccountTick] = []
+    judged: list[AccountSlice] = []
     for tick in sorted(by_tick[0].keys() & by_tick[1].keys()):
-        records = [part(source, tick, spend) for source in (0, 1) for spend in by_tick[source][tick][0]]
+        records = [
+            part(source, tick, spend, NEIGHBOURS[spend % 3]) for source in (0, 1) for spend in by_tick[source][tick][0]
+        ]
         closing = [close(source, tick, complete=by_tick[source][tick][1]) for source in (0, 1)]
         judged += fold(accounts, [*records, *closing])
     return judged
