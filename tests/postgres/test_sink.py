@@ -27,6 +27,7 @@ from tests.postgres.feed import DEADLINE_SECONDS, PARTITIONS, Feed, wait_until
 from tests.postgres.running import RunningSink, SinkProcess, ask, running_sink
 from worker.metrics import Metrics
 from worker.sink.migrate import migrate
+from worker.sink.reading import KINDS
 from worker.sink.sink import Sink
 from worker.sink.thread import SinkThread
 
@@ -194,10 +195,12 @@ def test_two_sinks_share_the_partitions_and_each_event_is_written_once(kafka_fee
         wait_until(lambda: count(database) > 0, "the first writes")
         with running_sink(settings) as two:
             wait_until(lambda: two.total("pacing_sink_rows_total") > 0 or one.is_level, "the second writes")
-            wait_until(lambda: partitions(one) + partitions(two) == 6 * PARTITIONS, "the partitions are shared")
+            wait_until(
+                lambda: partitions(one) + partitions(two) == len(KINDS) * PARTITIONS, "the partitions are shared"
+            )
         wait_for(one, database, sent)
         assert written_once(one, two)
-    assert partitions(two) < 6 * PARTITIONS
+    assert partitions(two) < len(KINDS) * PARTITIONS
 
 
 def test_a_sink_that_was_frozen_while_another_took_over_writes_nothing_twice(kafka_feed: Feed, database: str) -> None:
