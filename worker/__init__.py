@@ -18,6 +18,7 @@ Read in this order; what a module needs stands before it.
     partition     checkpoint     restore     tick         one partition's ledger while it is owned
     app           the only place where these are put together
     sink/         the events, from Kafka into PostgreSQL
+    outlook/      the period before and the period after, from the events as they were published
     transfer/     audit/                              the ledger as a file; and recounted, by code of its own
     cli           doctor     demo/                        what a person types
 """

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 if TYPE_CHECKING:
+    from worker.outlook.command import From
     from worker.settings import Settings
     from worker.topics import Difference
 
@@ -37,6 +38,22 @@ Take one tick offline, by the worker's own core, and print its events as NDJSON.
 A FILE is one JSON object, a JSON array or NDJSON; '-' is standard input. Faults go to standard error as
 `file:line: field: what is wrong`; the good campaigns are still printed, and the exit code is 2.
 """
+COMPARE: Final = """
+Print this period beside the one before it, at the same elapsed share: spend, budget used, elapsed, pacing and variance
+with their changes, as NDJSON; a line for each account, campaign and channel.
+
+A FILE holds events as `pacing evaluate` prints them, of as many ticks as you like; '-' is standard input. Without one
+the snapshots are those in PostgreSQL (--dsn, else PACING_POSTGRES_DSN).
+"""
+FORECAST: Final = """
+Print what the next period takes, as NDJSON, a line for each account and campaign:
+
+    (baseline + bursts) x (1 + inflation)
+
+The baseline is what the period that holds the time asked for has spent, if it is over, else what it comes to: as its
+snapshot projects, else at its rate so far. A FILE holds events as `pacing evaluate` prints them; '-' is standard input.
+Without one the snapshots are those in PostgreSQL (--dsn, else PACING_POSTGRES_DSN).
+"""
 SETTINGS: Final = "The settings come from the environment (PACING_...), .env and secrets files; README lists them."
 
 
@@ -54,6 +71,8 @@ def parser() -> Parser:
     pacing.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = pacing.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
     _add_evaluate(commands)
+    _add_compare(commands)
+    _add_forecast(commands)
     _add(commands, "worker", _worker, "run the worker")
     demo = _add(commands, "demo", _demo, "run everything here, until Ctrl-C")
     demo.add_argument("--once", action="store_true", help="stop by itself; fail if something was not seen")
@@ -99,6 +118,43 @@ def _add_evaluate(commands: Any) -> None:
     )
 
 
+def _add_compare(commands: Any) -> None:
+    _add_outlook(commands, "compare", _compare, "this period beside the one before", COMPARE)
+
+
+def _add_forecast(commands: Any) -> None:
+    command = _add_outlook(commands, "forecast", _forecast, "what the next period takes", FORECAST)
+    command.add_argument(
+        "--burst", action="append", default=[], metavar="CAMPAIGN=AMOUNT", help="planned beside it; may be repeated"
+    )
+    command.add_argument(
+        "--inflation",
+        action="append",
+        default=[],
+        metavar="PCT",
+        help="of unit costs, 0 by default; each has its lines",
+    )
+
+
+def _add_outlook(
+    commands: Any, name: str, run: Callable[[argparse.Namespace], int], told: str, description: str
+) -> Parser:
+    command: Parser = commands.add_parser(
+        name,
+        help=told,
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    command.set_defaults(run=run)
+    of = command.add_mutually_exclusive_group()
+    of.add_argument("--snapshots", metavar="FILE", help="events with their snapshots")
+    of.add_argument("--dsn", metavar="DSN", help="PostgreSQL; by default PACING_POSTGRES_DSN")
+    command.add_argument("--as-of", metavar="TIME", help="an RFC 3339 time with an offset; by default the newest tick")
+    command.add_argument("--account", metavar="ID", help="only this one")
+    return command
+
+
 def _add_topics(commands: Any) -> None:
     told = "create or check the Kafka topics"
     topics: Parser = commands.add_parser("topics", help=told, description=f"{told.capitalize()}.", allow_abbrev=False)
@@ -135,6 +191,39 @@ def _evaluate(options: argparse.Namespace) -> int:
 
     _look_for_garbage_seldom()
     return evaluate(options.plan, options.spend, options.as_of, options.accounts)
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from worker.outlook.command import compare
+
+    return _asked(options, compare)
+
+
+def _forecast(options: argparse.Namespace) -> int:
+    from worker.outlook.command import forecast_next
+
+    return _asked(options, lambda origin: forecast_next(origin, options.burst, options.inflation))
+
+
+def _asked(options: argparse.Namespace, answer: Callable[[From], int]) -> int:
+    """Answer from the file of snapshots, or from PostgreSQL where there is none."""
+    from worker.outlook.command import From
+
+    if options.snapshots is not None:
+        _look_for_garbage_seldom()
+        return answer(From(options.snapshots, "", options.account, options.as_of))
+    dsn = _settings().postgres_dsn.get_secret_value() if options.dsn is None else options.dsn
+    if not dsn:
+        _complain("pacing: there is nothing to ask: give --snapshots, --dsn or PACING_POSTGRES_DSN.")
+        return BAD_INPUT
+    import asyncpg
+
+    from worker.outlook.store import StoreError
+
+    try:
+        return answer(From(None, dsn, options.account, options.as_of))
+    except (OSError, StoreError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        return _failed(f"PostgreSQL: {str(error) or type(error).__name__}")
 
 
 def _worker(_options: argparse.Namespace) -> int:

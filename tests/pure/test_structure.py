@@ -27,6 +27,10 @@ MAY_IMPORT: Final = {
     "worker.ledger": ("schemas", "worker.pacing", "worker.intake", "worker.ledger"),
     # A second opinion on the ledger is one only as long as it asks the ledger nothing.
     "worker.audit.recount": ("schemas",),
+    "worker.outlook.recorded": ("schemas",),
+    "worker.outlook.windows": ("schemas", "worker.pacing", "worker.outlook.recorded"),
+    "worker.outlook.comparison": ("schemas", "worker.pacing", "worker.outlook.recorded", "worker.outlook.windows"),
+    "worker.outlook.forecast": ("schemas", "worker.pacing", "worker.outlook.recorded", "worker.outlook.windows"),
     "worker.metrics": (),
     "worker.exits": (),
 }
@@ -38,7 +42,10 @@ ONLY_IMPORTED_BY: Final = {
     "worker.demo": ("worker.cli", "worker.demo"),
 }
 
-PURE: Final = ("worker.pacing", "worker.intake", "worker.ledger", "worker.audit.recount")
+PURE: Final = (
+    *("worker.pacing", "worker.intake", "worker.ledger", "worker.audit.recount"),
+    *("worker.outlook.recorded", "worker.outlook.windows", "worker.outlook.comparison", "worker.outlook.forecast"),
+)
 
 # No network, no files, no clock, no chance, and nothing that is slow to import.
 NOT_IN_PURE: Final = frozenset(

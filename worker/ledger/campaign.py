@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from operator import add
 from typing import Any, Final, NamedTuple
 
 from worker.ledger.cells import ATTRIBUTION, COUNT, DAY, LATEST, NEVER, Cell, Key, TickCuts, awkward, lasting
@@ -367,8 +368,8 @@ def _add(totals: Totals, name: Attribution, held: list[int]) -> None:
     if figures is None:
         totals[name] = held[:COUNT]
     else:
-        for at in range(COUNT):
-            figures[at] += held[at]
+        # As long as the shorter: a holding has more behind its figures.
+        figures[:] = map(add, figures, held)
 
 
 def _add_all(totals: Totals, more: Totals) -> None:

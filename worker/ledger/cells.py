@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import add
 from typing import Final
 
 from schemas.fields import NANOS
@@ -122,8 +123,7 @@ class Cell:
         held = self.held.get(key)
         if held is None:
             held = self.held[key] = [0, 0, 0, 0, 0, 0, 0, 0, attribution, 0, NEVER]
-        for at, figure in enumerate(figures):
-            held[at] += figure
+        held[:COUNT] = map(add, held, figures)
         held[UPDATES] += updates
         held[LATEST] = max(held[LATEST], latest)
 

@@ -117,6 +117,12 @@ class Sheet:
             return [small + big for small, big in zip(figures, self.big[row], strict=True)]
         return figures
 
+    def holding(self, row: int) -> list[int]:
+        """A row as `cells` describes a holding: figures, attribution, updates, the latest event time."""
+        line = self.cells[row * WIDTH : row * WIDTH + CAMPAIGN].tolist()
+        figures = line[:COUNT] if row not in self.big else self.figures(row)
+        return [*figures, line[ATTRIBUTION], line[UPDATES], line[LATEST]]
+
     def spend(self, row: int) -> int:
         """The spend in a row."""
         return self.cells[row * WIDTH] + (self.big[row][0] if row in self.big else 0)

@@ -76,6 +76,8 @@ def cut_for_ever(past: Past, campaign: Campaign, cuts: Sequence[int]) -> int | N
 
 def cut_at_tick(past: Past, campaign: Campaign, tick: int) -> None:
     """Cut what is pending just after *tick*, before anything waits for it; if that is impossible it is left whole."""
+    if not campaign.pending.cells:
+        return
     lo, hi = lasting(tick, campaign.cuts)
     cut = tick + 1
     if campaign.waiting is not None and campaign.waiting.cells:

@@ -99,11 +99,8 @@ class Uncounted:
 
     def value(self, cell: OpenCell) -> Cell:
         """A copy of what a cell holds."""
-        sheet = self.sheet
-        copy = Cell(cell.lo, cell.hi)
-        for key, row in cell.held.items():
-            told = (sheet.get(row, column) for column in (on_sheet.ATTRIBUTION, on_sheet.UPDATES, on_sheet.LATEST))
-            copy.held[key] = [*sheet.figures(row), *told]
+        copy, holding = Cell(cell.lo, cell.hi), self.sheet.holding
+        copy.held = {key: holding(row) for key, row in cell.held.items()}
         return copy
 
     def latest(self, cell: OpenCell) -> int:

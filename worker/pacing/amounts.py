@@ -43,8 +43,11 @@ class Currency:
         if nanos == 0:
             return self._zero
         minor, rest = divmod(nanos, self.minor_unit)
-        if rest or minor < self._one:
+        if minor < self._one:
             return format_money(nanos, self.minor_digits)
+        if rest:
+            text = str(nanos)
+            return f"{text[:-9]}.{text[-9:]}".rstrip("0")
         text, digits = str(minor), self.minor_digits
         return f"{text[:-digits]}.{text[-digits:]}"
 

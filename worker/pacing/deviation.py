@@ -85,6 +85,24 @@ def enters(gap: int, base: int, thresholds: Thresholds) -> bool:
     return beyond(-gap, base, thresholds.underpacing_warning_pct)
 
 
+def is_steady(life: DeviationLife, gap: int, base: int, thresholds: Thresholds) -> bool:
+    """
+    Whether a tick at which opening is allowed finds an open deviation just as it was: then nothing is to be told.
+
+    It saves the steps of `live` for what most ticks find of an open one, and is not needed for anything else.
+    """
+    most = thresholds.enter_ticks
+    if life.alert_id is None or life.entering != life.direction or life.warning_ticks != most or life.leaving_ticks:
+        return False
+    is_over = life.direction == "overpacing"
+    excess = gap if is_over else -gap
+    critical = thresholds.overpacing_critical_pct if is_over else thresholds.underpacing_critical_pct
+    if life.level == "critical":
+        return life.critical_ticks == most and beyond(excess, base, critical)
+    warning = thresholds.overpacing_warning_pct if is_over else thresholds.underpacing_warning_pct
+    return life.critical_ticks == 0 and beyond(excess, base, warning) and not beyond(excess, base, critical)
+
+
 def live(
     life: DeviationLife, gap: int, base: int, thresholds: Thresholds, *, may_open: bool, new_id: Callable[[], str]
 ) -> tuple[DeviationLife | None, tuple[Step, ...]]:

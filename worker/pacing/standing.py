@@ -74,6 +74,11 @@ class Standing(msgspec.Struct, frozen=True, gc=False):
     gap: int
     scale: int = 1
 
+    @property
+    def key(self) -> str:
+        """What the state knows the scope by; no id holds a NUL."""
+        return f"{self.scope}\0{self.scope_id}"
+
 
 class Standings:
     """

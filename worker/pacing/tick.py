@@ -39,7 +39,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from worker.pacing.amounts import time_text
-from worker.pacing.deviation import Reason, Step, enters, live, resolved
+from worker.pacing.deviation import Reason, Step, enters, is_steady, live, resolved
 from worker.pacing.figures import Attribution, Counted, Totals
 from worker.pacing.history import PlanHistory, PlanVersion
 from worker.pacing.pace import ended_periods, pace_at
@@ -395,12 +395,14 @@ def _deviations(
     for standing in standings.at(tick.as_of - lag) if lag else scopes:
         # Most scopes have neither a life nor a reason for one: they are passed over with one comparison.
         if before or enters(standing.gap, standing.expected[0], tick.plan.thresholds):
-            key = _key(standing.scope, standing.scope_id)
+            key = standing.key
             life, steps = _live(tick, before.get(key), standing)
             if life is not None:
                 after[key] = life
             events += [tell(step, standing, snapshot_id) for step in steps]
-    planned = _keys(scopes) if before else before.keys()
+    if before.keys() <= after.keys():
+        return after, events
+    planned = {standing.key for standing in scopes}
     dropped = {key: life for key, life in before.items() if key not in planned}
     return after, [*events, *_resolve_all(tick, standings, dropped, tick.as_of, snapshot_id, "plan_ended")]
 
@@ -409,12 +411,16 @@ def _live(tick: Tick, life: DeviationLife | None, standing: Standing) -> tuple[D
     """One scope's tick; a deal whose own flight is over deviates no more."""
     if tick.as_of >= standing.flight.end:
         return None, resolved(life, "flight_ended")
+    gap, base, thresholds = standing.gap, standing.expected[0], tick.plan.thresholds
+    may_open = _may_open(tick, standing)
+    if life is not None and may_open and is_steady(life, gap, base, thresholds):
+        return life, ()
     return live(
         life or NEVER_JUDGED,
-        standing.gap,
-        standing.expected[0],
-        tick.plan.thresholds,
-        may_open=_may_open(tick, standing),
+        gap,
+        base,
+        thresholds,
+        may_open=may_open,
         new_id=lambda: tick.teller.id("deviation", standing.scope, standing.scope_id),
     )
 
@@ -446,25 +452,13 @@ def _resolve_all(
     """The resolutions of what is open among *lives*, in the plan's order, with the figures as of *as_of*."""
     if not any(life.alert_id for life in lives.values()):
         return []
-    planned = {
-        _key(standing.scope, standing.scope_id): standing
-        for standing in standings.at(as_of - tick.plan.thresholds.feed_lag)
-    }
+    planned = {standing.key: standing for standing in standings.at(as_of - tick.plan.thresholds.feed_lag)}
     unplanned = {key: standings.unplanned(*key.split("\0")) for key in sorted(lives.keys() - planned.keys())}
     return [
         tick.teller.deviation(step, standing, snapshot_id)
         for key, standing in (planned | unplanned).items()
         for step in resolved(lives.get(key), reason)
     ]
-
-
-def _key(scope: str, scope_id: str) -> str:
-    """A scope's key in the state; no id holds a NUL."""
-    return f"{scope}\0{scope_id}"
-
-
-def _keys(scopes: list[Standing]) -> set[str]:
-    return {_key(standing.scope, standing.scope_id) for standing in scopes}
 
 
 # -- proposals -------------------------------------------------------------------------------------------------------
@@ -528,6 +522,8 @@ def _alerts_at_closing(tick: Tick) -> tuple[Alerts, list[Event]]:
 def _news(tick: Tick) -> list[Signal]:
     """The signals about single updates."""
     plan, counted = tick.plan, tick.counted
+    if not (counted.new or counted.cases):
+        return []
     return [*newly_counted(plan, counted.new, tick.tally), *cases(plan, counted.cases)]
 
 

@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 CRITEO = ROOT / "tests" / "examples" / "criteo"
 AS_OF = "2026-04-18T22:00:00Z"
-COMMANDS = ("evaluate", "worker", "demo", "topics", "migrate", "doctor", "ledger", "audit")
+COMMANDS = ("evaluate", "compare", "forecast", "worker", "demo", "topics", "migrate", "doctor", "ledger", "audit")
 
 # Nothing that a small command waits for may load these.
 SLOW = ("pydantic", "numpy", "rich", "typer", "aiokafka", "faust", "asyncpg", "asyncio")
@@ -76,6 +76,7 @@ def test_every_command_has_help(command: str) -> None:
         (("ledger",), "ACTION"),
         (("ledger", "import"), "FILE"),
         (("audit", "--partition", "all"), "'all'"),
+        (("compare", "--snapshots", "s", "--dsn", "d"), "--dsn"),
     ],
 )
 def test_a_wrong_command_line_is_told_in_one_line(arguments: tuple[str, ...], named: str) -> None:
