@@ -22,6 +22,7 @@ NOW = datetime(2026, 3, 15, 12, tzinfo=UTC).timestamp()
 async def write(connection: Any, *times: str) -> None:
     """One event of every kind at each of these times."""
     ticks = [parse_time(time) for time in times]
+    accounts = [account_snapshot(tick=tick) for tick in ticks]
     records: dict[str, list[Any]] = {
         "snapshot_taken": [FakeRecord(value) for value in encoded(snapshot(tick=tick) for tick in ticks)],
         "deviation_detected": [
@@ -29,9 +30,7 @@ async def write(connection: Any, *times: str) -> None:
         ],
         "alert_raised": [FakeRecord(value) for value in encoded(signal("alert_raised", tick=tick) for tick in ticks)],
         "reallocation_recommended": [FakeRecord(value) for value in encoded(proposal(tick=tick) for tick in ticks)],
-        "account_snapshot_taken": [
-            FakeRecord(value) for value in encoded(account_snapshot(tick=tick) for tick in ticks)
-        ],
+        "account_snapshot_taken": [FakeRecord(value) for value in encoded(accounts)],
     }
     written = await write_batch(connection, "test", read_batch([], records), 0)
     assert sum(written.new.values()) == len(TABLES) * len(times)

@@ -195,9 +195,8 @@ def test_two_sinks_share_the_partitions_and_each_event_is_written_once(kafka_fee
         wait_until(lambda: count(database) > 0, "the first writes")
         with running_sink(settings) as two:
             wait_until(lambda: two.total("pacing_sink_rows_total") > 0 or one.is_level, "the second writes")
-            wait_until(
-                lambda: partitions(one) + partitions(two) == len(KINDS) * PARTITIONS, "the partitions are shared"
-            )
+            everything = len(KINDS) * PARTITIONS
+            wait_until(lambda: partitions(one) + partitions(two) == everything, "the partitions are shared")
         wait_for(one, database, sent)
         assert written_once(one, two)
     assert partitions(two) < len(KINDS) * PARTITIONS
