@@ -51,9 +51,11 @@ class AccountSnapshotTaken(Message):
     elapsed_pct: PercentOut = Field(description="The elapsed share of period_start to period_end.")
     variance_pp: PercentOut | None = Field(description="budget_used_pct - expected_spend / total_budget x 100.")
     band: Band | None = Field(description="By |variance_pp|, exact; null without a budget.")
-    projected_spend: MoneyOut | None = Field(description="Null: it is not computed yet.")
-    projected_exhaustion_at: TimeOut | None = Field(description="Null: it is not computed yet.")
-    dark_days: float | None = Field(description="Null: it is not computed yet.")
+    projected_spend: MoneyOut | None = Field(
+        description="The campaigns' projections, added up, and closed_spend; null where a campaign has none."
+    )
+    projected_exhaustion_at: TimeOut | None = Field(description="Null: a sum of projections does not say when.")
+    dark_days: float | None = Field(description="Null: a sum of projections does not say when.")
     worst_child: WorstCampaign | None = Field(description="The campaign furthest from its plan; null without any.")
     cap: MoneyOut | None = Field(description="The account's own budget for its window; null where none is in force.")
     cap_difference: MoneyOut | None = Field(description="cap - children_budget; null without a cap.")

@@ -10,6 +10,8 @@ the account's. Source: contract, Topics and Events out; field definitions 14, 17
 - under a cap, `expected_spend` is the cap's own: linear over its window; `total_spend` is that of its campaigns and,
   in `closed_spend`, of those told no more whose flights share time with the window;
 - the lowest wins: `spendable` is the least of what the cap leaves and what its campaigns may still spend;
+- `projected_spend` is the campaigns', added up, and null where one has none; when a budget of several campaigns runs
+  out is not said by their sum, so `projected_exhaustion_at` and `dark_days` are null;
 - without a cap an account has no flight: `elapsed_pct` is of the time that holds its campaigns' windows;
 - an account is judged by its cap's thresholds, else by a plan's defaults; none opens while no campaign is active;
 - what is open when the window ends resolves: with `period_ended` where the next one follows, `flight_ended` after the
@@ -27,7 +29,7 @@ from msgspec.structs import replace
 from schemas import wire
 from schemas.fields import minor_digits
 from schemas.wire import Fault
-from worker.pacing.amounts import currency_of, percent, time_text
+from worker.pacing.amounts import Currency, currency_of, percent, time_text
 from worker.pacing.curves import elapsed
 from worker.pacing.deviation import Reason, live, resolved
 from worker.pacing.expected import planned
@@ -278,7 +280,7 @@ def _snapshot(tick: Tick, standing: Standing, identity: str) -> Body:
         "elapsed_pct": percent(elapsed(window, tick.as_of), window.end - window.start),
         "variance_pp": percent(standing.gap, budget * den) if budget else None,
         "band": band(standing.gap, budget * den) if budget else None,
-        "projected_spend": None,
+        "projected_spend": _projected_spend(tick, currency),
         "projected_exhaustion_at": None,
         "dark_days": None,
         "worst_child": _worst_child(sums),
@@ -289,6 +291,13 @@ def _snapshot(tick: Tick, standing: Standing, identity: str) -> Body:
         "period_start": time_text(window.start),
         "period_end": time_text(window.end),
     }
+
+
+def _projected_spend(tick: Tick, currency: Currency) -> str | None:
+    """What the campaigns are projected to spend, and the closed ones have; null unless it is known of all."""
+    sums = tick.sums
+    known = sums.campaigns and not sums.unprojected
+    return currency.carried(sums.projected + tick.closed_spend) if known else None
 
 
 def _spendable(tick: Tick, spend: int) -> int:

@@ -2,10 +2,10 @@
 The roll-up: what the campaigns of an account come to at a tick, added up in any order.
 
 The law of this file: **a roll-up is the sum of what was told**. Spend is added exactly; a budget that is no whole
-number of nanos, and every expected spend, is added as the campaign's own snapshot prints it, rounded once. So whoever
-adds up the snapshots of a tick gets the account's figures to the last digit, and a sum over thousands of flights stays
-an integer. Only the worst child is chosen by unrounded deviations. Source: contract, Events out; field definitions 17
-and 18. What the contract leaves open:
+number of nanos, and every expected or projected spend, is added as the campaign's own snapshot prints it, rounded once.
+So whoever adds up the snapshots of a tick gets the account's figures to the last digit, and a sum over thousands of
+flights stays an integer. Only the worst child is chosen by unrounded deviations. Source: contract, Events out; field
+definitions 17 and 18. What the contract leaves open:
 
 - a campaign counts where the tick has told a snapshot of it that is no revision; the last of these, where a period
   closed at the same tick;
@@ -49,12 +49,14 @@ class Child(NamedTuple):
     spend: int
     expected: int
     flight: Flight
+    projected: int | None
+    """None: its snapshot tells none."""
     worst: Worst | None
     """The campaign's own deviation; None where nothing is expected."""
 
 
-def child_of(plan: Plan, standing: Standing, *, is_final: bool) -> Child:
-    """What a campaign that stands at *standing* adds."""
+def child_of(plan: Plan, standing: Standing, projected: str | None, *, is_final: bool) -> Child:
+    """What a campaign that stands at *standing* adds, whose snapshot tells this `projected_spend`."""
     num, den = standing.expected
     unit = 10 ** (9 - plan.minor_digits)
     budget, scale = standing.budget, standing.scale
@@ -66,6 +68,7 @@ def child_of(plan: Plan, standing: Standing, *, is_final: bool) -> Child:
         standing.figures[0],
         as_told(num, den, unit),
         standing.flight,
+        None if projected is None else int(projected.replace(".", "")) * unit,
         Worst(plan.campaign_id, standing.gap, num) if num else None,
     )
 
@@ -98,6 +101,9 @@ class Sums(msgspec.Struct, omit_defaults=True):
     spend: int = 0
     expected: int = 0
     left: int = 0
+    projected: int = 0
+    unprojected: int = 0
+    """Campaigns without a projection: with any, the sum of the others says nothing."""
     start: int | None = None
     end: int | None = None
     worst: Worst | None = None
@@ -112,6 +118,10 @@ class Sums(msgspec.Struct, omit_defaults=True):
         self.spend += child.spend
         self.expected += child.expected
         self.left += max(0, child.budget - child.spend)
+        if child.projected is None:
+            self.unprojected += 1
+        else:
+            self.projected += child.projected
         self._hold(child.flight.start, child.flight.end)
         self._compare(child.worst)
 
@@ -123,6 +133,8 @@ class Sums(msgspec.Struct, omit_defaults=True):
         self.spend += other.spend
         self.expected += other.expected
         self.left += other.left
+        self.projected += other.projected
+        self.unprojected += other.unprojected
         if other.start is not None and other.end is not None:
             self._hold(other.start, other.end)
         self._compare(other.worst)

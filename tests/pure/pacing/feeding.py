@@ -182,6 +182,8 @@ def check_children(events: list[Event]) -> None:
         amounts = (child.budget, child.spend, child.expected)
         told = (body["total_budget"], body["total_spend"], body["expected_spend"])
         assert amounts == tuple(int(Fraction(amount) * NANOS) for amount in told)
+        projected = body["projected_spend"]
+        assert child.projected == (None if projected is None else int(Fraction(projected) * NANOS))
         assert (child.worst is None) == (body["deviation_pct"] is None)
         if child.worst is not None:
             assert percent(child.worst.gap, child.worst.base) == body["deviation_pct"]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from schemas.account import AccountSnapshotTaken
 from schemas.deviation import DeviationDetected, DeviationResolved
@@ -18,7 +19,8 @@ from worker.intake import Unreadable, account_plan_of
 from worker.pacing import Event, Plan
 from worker.pacing.accounts import AccountState, take_account_tick
 from worker.pacing.plan import Flight
-from worker.pacing.rollup import Child, Rollup, Sums, Worst, as_told
+from worker.pacing.rollup import Child, Rollup, Sums, Worst, as_told, child_of
+from worker.pacing.standing import Standing
 
 KEY = ("acme", "EUR")
 DAY = 86_400 * NANOS
@@ -46,7 +48,8 @@ def child(name: str = "c", spend: int = 500, expected: int = 500, budget: int = 
     worst = Worst(name, gap, base) if base else None
     flight = other.get("flight", Flight(START, START + 10 * DAY))
     active = other.get("is_active", True)
-    return Child(*KEY, active, budget * NANOS, spend * NANOS, expected * NANOS, flight, worst)
+    projected = other.get("projected")
+    return Child(*KEY, active, budget * NANOS, spend * NANOS, expected * NANOS, flight, projected, worst)
 
 
 def sums(*children: Child) -> Sums:
@@ -89,6 +92,7 @@ children = st.builds(
     amounts,
     st.integers(0, 10**21),
     flights,
+    st.none() | amounts,
     st.none() | st.builds(Worst, st.sampled_from("abcdef"), amounts, st.integers(1, 10**30)),
 )
 
@@ -115,6 +119,8 @@ def test_a_roll_up_adds_up_whatever_the_order_and_the_parts(all_: list[Child], d
     assert whole.spend == sum(each.spend for each in all_)
     assert whole.expected == sum(each.expected for each in all_)
     assert whole.left == sum(max(0, each.budget - each.spend) for each in all_)
+    assert whole.projected == sum(each.projected or 0 for each in all_)
+    assert whole.unprojected == sum(each.projected is None for each in all_)
     assert whole.start == min((each.flight.start for each in all_), default=None)
     assert whole.end == max((each.flight.end for each in all_), default=None)
     window = Flight(20 * DAY, 30 * DAY)
@@ -156,6 +162,27 @@ def test_without_a_cap_an_account_is_the_sum_of_its_campaigns() -> None:
     assert (body["cap"], body["cap_difference"], body["spendable"]) == (None, None, "3550.00")
     assert (body["elapsed_pct"], body["period_end"]) == (25.0, "2026-07-21T00:00:00Z")
     assert kinds(events) == ["account_snapshot_taken"], "-10 % is not beyond 10 %"
+
+
+def test_a_projection_is_told_where_all_campaigns_have_one() -> None:
+    one, other = child("a", projected=900 * NANOS), child("b", projected=150 * CENT)
+    assert snapshot(take(sums(one, other))[0])["projected_spend"] == "901.50"
+    assert snapshot(take(sums(one, other, child("c")))[0])["projected_spend"] is None
+    of = sums(one)
+    of.close(Flight(START, START + DAY), 50 * NANOS)
+    assert snapshot(take(of, cap())[0])["projected_spend"] == "950.00"
+
+
+def test_a_projection_is_added_as_it_was_told() -> None:
+    standing = Standing("campaign", "c", 100 * NANOS, Flight(0, 9), [50 * NANOS], (0, 1), 50 * NANOS)
+    for told, digits, nanos in (
+        ("12.34", 2, 1234 * CENT),
+        ("-0.05", 2, -5 * CENT),
+        ("7", 0, 7 * NANOS),
+        (None, 2, None),
+    ):
+        plan = replace(cap(), minor_digits=digits)
+        assert child_of(plan, standing, told, is_final=False).projected == nanos
 
 
 def test_a_total_on_plan_shows_the_worst_of_its_children() -> None:
