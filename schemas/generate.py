@@ -143,7 +143,6 @@ _KEYS: Final[dict[str, Json]] = {
 }
 
 _PARTITIONING: Final[Json] = {
-    "key": "campaign_id as UTF-8 bytes",
     "partitioner": "murmur2 of the key, the default of Java producers; librdkafka: murmur2_random",
     "partitions": "the same number for every topic, so that a campaign's plan, spend and events share a partition",
     "otherwise": "a record under another key or in another partition goes to the dead letters as wrong_partition",
@@ -215,8 +214,9 @@ def _channel(address: str, message: str, about: str, more: Json) -> Json:
 def _topic(message: Described) -> Json:
     """How a producer finds a plan's or an update's partition, and how the topic is kept."""
     kept: Json = {"kafka": {"topicConfiguration": {"cleanup.policy": ["compact"]}}}
-    more: Json = {"bindings": kept} if message.model is CampaignPlan else {}
-    return {**more, "x-partitioning": _PARTITIONING} if message.key == "campaign_id" else more
+    more: Json = {"bindings": kept} if message.model in (CampaignPlan, AccountPlan) else {}
+    partitioning = {"key": f"{message.key} as UTF-8 bytes", **_PARTITIONING}
+    return more if message.key == "partition" else {**more, "x-partitioning": partitioning}
 
 
 def _operations() -> Iterator[tuple[str, Json]]:
