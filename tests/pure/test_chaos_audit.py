@@ -116,8 +116,8 @@ def test_a_difference_is_counted_over_all_places_and_figures() -> None:
 def rolled_up(*, spend: str = "7.50", times: int = 1, complete: bool = True, closed: int = 2) -> Accounts:
     """Two partitions' campaigns of one tick, and what was told of their account."""
     tick = "2026-07-01T00:00:00Z"
-    about = {"timestamp": tick, "account_id": "acme", "currency": "EUR"}
-    figures = {"total_budget": "10.00", "expected_spend": "5.00", "revision": 0}
+    about: Json = {"timestamp": tick, "account_id": "acme", "currency": "EUR"}
+    figures: Json = {"total_budget": "10.00", "expected_spend": "5.00", "revision": 0}
     account = {**about, "campaigns": 2, "complete": complete, "cap": None, "closed_spend": "0.00"}
     account |= {"children_budget": "20.00", "total_spend": spend, "expected_spend": "10.00"}
     accounts = Accounts()
