@@ -145,9 +145,9 @@ def test_an_account_that_is_not_is_found(wrong: Any) -> None:
 
 def test_an_account_that_is_not_told_at_all_is_found() -> None:
     accounts = rolled_up()
-    late = {"timestamp": "2026-07-02T00:00:00Z", "account_id": "acme", "currency": "EUR", "complete": True}
+    late: Json = {"timestamp": "2026-07-02T00:00:00Z", "account_id": "acme", "currency": "EUR", "complete": True}
     late |= {"campaigns": 0, "cap": "1.00", "closed_spend": "0.00", "children_budget": "0.00", "total_spend": "0.00"}
-    missing = {"timestamp": "2026-07-01T12:00:00Z", "account_id": "acme", "currency": "EUR", "campaign_id": "1"}
+    missing: Json = {"timestamp": "2026-07-01T12:00:00Z", "account_id": "acme", "currency": "EUR", "campaign_id": "1"}
     missing |= {"total_budget": "1.00", "total_spend": "1.00", "expected_spend": "1.00", "revision": 0}
     ticks = [{"tick": each["timestamp"], "complete": True} for each in (late, missing) for _ in range(2)]
     accounts.take({"snapshot_taken": [missing], "tick_closed": ticks, "account_snapshot_taken": [late]})
