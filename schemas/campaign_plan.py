@@ -231,3 +231,8 @@ class CampaignPlan(Input):
         default=None,
         description="From when this version counts; default the record's timestamp, in a file the start of the flight.",
     )
+    projection: Literal["run_rate", "trailing_7d", "seasonal"] = Field(
+        default="run_rate",
+        description="How the spend to come is projected: by the pace to date, the mean of the last seven active days, "
+        "or the mean of each weekday. With too little history the next simpler one is used, and the snapshot says so.",
+    )

@@ -1,7 +1,7 @@
 """
 `pacing.snapshot_taken`, out: where a campaign stands at a tick, one for each campaign and tick.
 
-Source: contract, Events out, and rules 5 and 10 to 13. The projection's fields are null until it is computed.
+Source: contract, Events out, and rules 5 and 10 to 13.
 """
 
 from __future__ import annotations
@@ -84,12 +84,16 @@ class SnapshotTaken(Event):
     required_daily_spend: MoneyOut | None = Field(
         description="What is left of the budget, at least 0, over the days of 24 h left; null when no time is left."
     )
-    projected_spend: MoneyOut | None = Field(description="Spend projected to the end, uncapped; null if not computed.")
+    projected_spend: MoneyOut | None = Field(
+        description="Spend projected to the end of the flight or period, uncapped; null while nothing is expected."
+    )
     projection_method: Literal["run_rate", "trailing_7d", "seasonal"] | None = Field(
-        description="How it was projected; null if not computed."
+        description="How it was projected: by the pace to date, the mean of the last seven active days, or the mean of "
+        "each weekday; null while nothing is expected."
     )
     projected_exhaustion_at: TimeOut | None = Field(
-        description="First instant the projected path reaches the budget before the end; null if it does not."
+        description="First instant the projected path reaches the budget before the end, the observed one where it is "
+        "spent; null if it does not."
     )
     dark_days: Annotated[float, Field(ge=0)] | None = Field(
         description="Days of 24 h from that instant to the end; null if it does not."
@@ -112,4 +116,13 @@ class SnapshotTaken(Event):
     ledger_position: LedgerPosition | None = Field(description="The input the numbers cover; null for a file.")
     budget_change_policy: Literal["forward", "reflow", "rebase"] = Field(
         description="The version's policy: how a change of the plan in flight bends expected_spend."
+    )
+    projected_spend_capped: MoneyOut | None = Field(
+        description="projected_spend where the budget is a hard cap: at most the budget, at least what is spent."
+    )
+    projection_reason: str | None = Field(
+        description="Why a simpler method was used than the plan asks for, or none at all; null if it is the plan's."
+    )
+    rolling_7d_pacing_pct: PercentOut | None = Field(
+        description="Spend of the last seven whole local days / what was expected in them x 100; null with fewer."
     )

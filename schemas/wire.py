@@ -463,6 +463,7 @@ class CampaignPlan(msgspec.Struct):
     status: Literal["active", "paused", "completed", "canceled"] = "active"
     partial_period: Literal["full", "prorated"] = "full"
     effective_at: Instant | None = None
+    projection: Literal["run_rate", "trailing_7d", "seasonal"] = "run_rate"
 
 
 class AccountPlan(msgspec.Struct):

@@ -54,6 +54,16 @@ The baseline is what the period that holds the time asked for has spent, if it i
 snapshot projects, else at its rate so far. A FILE holds events as `pacing evaluate` prints them; '-' is standard input.
 Without one the snapshots are those in PostgreSQL (--dsn, else PACING_POSTGRES_DSN).
 """
+REPLAY: Final = """
+Take every tick of a recorded stream offline, by the worker's own core, and print their events as NDJSON.
+
+In the order of arrival (the file's), tick T is taken before the first line that is dated after T; a later line that
+is dated before it is late. With --cuts, recorded tick_closed events, the ticks are those a live worker took, each over
+the input it covered, and the events are the worker's own, byte for byte, a campaign at a time.
+
+A FILE is one JSON object, a JSON array or NDJSON, or the records `kcat -J` writes; '-' is standard input. Faults go to
+standard error as `file:line: field: what is wrong`; the good campaigns are still replayed, and the exit code is 2.
+"""
 SETTINGS: Final = "The settings come from the environment (PACING_...), .env and secrets files; README lists them."
 
 
@@ -73,6 +83,7 @@ def parser() -> Parser:
     _add_evaluate(commands)
     _add_compare(commands)
     _add_forecast(commands)
+    _add_replay(commands)
     _add(commands, "worker", _worker, "run the worker")
     demo = _add(commands, "demo", _demo, "run everything here, until Ctrl-C")
     demo.add_argument("--once", action="store_true", help="stop by itself; fail if something was not seen")
@@ -101,17 +112,19 @@ def _add(commands: Any, name: str, run: Callable[[argparse.Namespace], int], tol
     return command
 
 
-def _add_evaluate(commands: Any) -> None:
-    evaluate: Parser = commands.add_parser(
-        "evaluate",
-        help="take one tick offline: files in, NDJSON out",
-        description=EVALUATE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+def _add_offline(commands: Any, name: str, run: Callable[[argparse.Namespace], int], told: str, how: str) -> Parser:
+    """A command over a file of plans and one of spend."""
+    command: Parser = commands.add_parser(
+        name, help=told, description=how, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    evaluate.set_defaults(run=_evaluate)
-    evaluate.add_argument("--plan", required=True, metavar="FILE", help="campaign plans")
-    evaluate.add_argument("--spend", required=True, metavar="FILE", help="spend updates")
+    command.set_defaults(run=run)
+    command.add_argument("--plan", required=True, metavar="FILE", help="campaign plans")
+    command.add_argument("--spend", required=True, metavar="FILE", help="spend updates")
+    return command
+
+
+def _add_evaluate(commands: Any) -> None:
+    evaluate = _add_offline(commands, "evaluate", _evaluate, "take one tick offline: files in, NDJSON out", EVALUATE)
     evaluate.add_argument("--as-of", required=True, metavar="TIME", help="the tick: an RFC 3339 time with an offset")
     evaluate.add_argument(
         "--accounts", nargs="?", const="", metavar="FILE", help="print the accounts as well; FILE: their caps"
@@ -153,6 +166,31 @@ def _add_outlook(
     command.add_argument("--as-of", metavar="TIME", help="an RFC 3339 time with an offset; by default the newest tick")
     command.add_argument("--account", metavar="ID", help="only this one")
     return command
+
+
+def _add_replay(commands: Any) -> None:
+    replay = _add_offline(commands, "replay", _replay, "take every tick of a recorded stream offline", REPLAY)
+    replay.add_argument("--tick", metavar="DURATION", help="between ticks: a whole number of s, m, h or d, as in 1h")
+    replay.add_argument(
+        "--from",
+        dest="since",
+        metavar="TIME",
+        help="the first tick; by default the first multiple of --tick in the file",
+    )
+    replay.add_argument(
+        "--to", dest="until", metavar="TIME", help="no tick after it; by default the first tick that counts every line"
+    )
+    replay.add_argument(
+        "--cuts",
+        metavar="FILE",
+        help="tick_closed events of a worker: its own ticks; --from and --to say which are told, and PACING_TOPIC_..."
+        " (from the environment or .env) how its input topics are called",
+    )
+    replay.add_argument(
+        "--summary",
+        action="store_true",
+        help="print alerts, false alarms, lead times before exhaustion and delivery errors instead of events",
+    )
 
 
 def _add_topics(commands: Any) -> None:
@@ -224,6 +262,20 @@ def _asked(options: argparse.Namespace, answer: Callable[[From], int]) -> int:
         return answer(From(None, dsn, options.account, options.as_of))
     except (OSError, StoreError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         return _failed(f"PostgreSQL: {str(error) or type(error).__name__}")
+
+
+def _replay(options: argparse.Namespace) -> int:
+    topics = None
+    if options.cuts is not None:
+        from worker.replay.cuts import Topics
+
+        settings = _settings()
+        topics = Topics(settings.topic_campaign_plans, settings.topic_spend_updates)
+    from worker.replay.command import Options, replay
+
+    _look_for_garbage_seldom()
+    o = options
+    return replay(Options(o.plan, o.spend, o.tick, o.since, o.until, o.cuts, o.summary), topics)
 
 
 def _worker(_options: argparse.Namespace) -> int:

@@ -42,6 +42,7 @@ EARLIER: Totals = {
     Attribution(channel, None): [10 * NANOS, 1, 1, 1, 0, 0, 2, 0] for channel in ("CTV", "DISPLAY", "AUDIO")
 }
 """What was counted by the start of any window."""
+DAILY = [1640 * NANOS + 7_770_000_000 * (day % 7) for day in range(60)]
 
 
 def totals(**spend: str) -> Totals:
@@ -63,7 +64,14 @@ def counted(spent: Totals, new: Totals) -> Counted:
         data_through_before=lambda _: None,
         new=[(TICK - 15 * MINUTE, new), (TICK, new)],
         cases={},
+        spends=spends,
+        reached=lambda *_: TICK - 15 * MINUTE,
     )
+
+
+def spends(edges: tuple[int, ...]) -> list[int]:
+    """What the ledger keeps of days: some 1,640 a day, the last two still to come."""
+    return DAILY[: len(edges) - 1]
 
 
 SHAPED: dict[str, Any] = {
@@ -102,7 +110,9 @@ def best_micros(call: Callable[[], object]) -> float:
 def tick_micros(made: PlanHistory, **spend: str) -> float:
     """Microseconds of a tick at which nothing changes."""
     counts = counted(totals(**spend), totals(**dict.fromkeys(spend, "1.23")))
-    _, state = take_tick(made, PacingState(), counts, as_of=TICK)
+    _, state = take_tick(made, PacingState(), counts, as_of=TICK - MINUTE)
+    # A milestone that was told at the first tick is over at the second.
+    _, state = take_tick(made, state, counts, as_of=TICK)
     _, again = take_tick(made, state, counts, as_of=TICK + MINUTE)
     assert again is state
     return best_micros(lambda: take_tick(made, state, counts, as_of=TICK + MINUTE))

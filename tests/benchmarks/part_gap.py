@@ -22,7 +22,7 @@ from tests.kafka.broker import running_broker
 TICK_SECONDS = 60
 BEFORE_SECONDS = 10
 AFTER_SECONDS = 5
-UPDATES_A_SECOND = 20_000
+UPDATES_A_SECOND = 10_000
 
 
 def measure(asked: Asked, report: Report) -> None:

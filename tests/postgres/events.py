@@ -70,6 +70,9 @@ def snapshot(campaign: str = "campaign-1", tick: int = NOON, **changed: Any) -> 
         "recommendations": [],
         "ledger_position": {"partition": 3, "next_offsets": {"pacing.spend_updates": 12345678}},
         "budget_change_policy": "forward",
+        "projected_spend_capped": None,
+        "projection_reason": None,
+        "rolling_7d_pacing_pct": None,
     }
     return body | changed
 

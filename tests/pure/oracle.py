@@ -56,6 +56,7 @@ def figures_of(body: Json) -> Json:
         figures["superseded"] = body["supersedes"] is not None
     if body["event_type"] == "pacing.snapshot_taken":
         figures["proposals"] = len(body["recommendations"])
+        figures["falls_back"] = figures.pop("projection_reason") is not None
     return figures
 
 
@@ -321,6 +322,17 @@ class Version:
     def density(self) -> Density:
         flights = [(scope.start, scope.end) for scope in self.scopes]
         return Density(self, min(start for start, _ in flights), max(end for _, end in flights))
+
+    @cached_property
+    def activity(self) -> dict[bool, Density]:
+        """The density that gives each local day with planned time the weight 1, without its hours and with them."""
+        weekdays = [int(exact(weight) > 0) for weight in self.get("weekday_weights", [1] * 7)]
+        start, end = self.density.edges[0], self.density.edges[-1]
+        plain = {**self.raw, "weekday_weights": weekdays, "hour_weights": None}
+        shaped = {**plain, "hour_weights": self.get("hour_weights", None)}
+        return {
+            by_hour: Density(Version(raw, 0, None), start, end) for by_hour, raw in ((False, plain), (True, shaped))
+        }
 
     @property
     def recurs(self) -> str | None:
@@ -613,7 +625,7 @@ class Oracle:
         """How many of the updates the last tick knew."""
         self.taken: Fraction | None = None
         self.lives: dict[tuple[str, str], Life] = {}
-        self.alerts: set[tuple[str, str, str]] = set()
+        self.alerts: set[tuple[str, ...]] = set()
         self.proposals: dict[tuple[str, str], Fraction] = {}
         self.closed: tuple[Fraction, int] | None = None
         """The end a closing snapshot was told as of, and its revision."""
@@ -621,6 +633,8 @@ class Oracle:
         """The end of the last period that was closed."""
         self.unresolved = False
         """Whether what was open in it still is, since no tick was complete."""
+        self.milestones: set[int] = set()
+        """Those told in this flight or period."""
         self.told: Totals = {}
         """What the last closing or revised snapshot counted."""
 
@@ -753,7 +767,7 @@ class Taking:
         if oracle.ended:
             yield from self.end_everything(self.totals, self.at, "plan_ended", clear=True)
             oracle.lives, oracle.alerts, oracle.proposals, oracle.closed = {}, set(), {}, None
-            oracle.period, oracle.unresolved = None, False
+            oracle.period, oracle.unresolved, oracle.milestones = None, False, set()
         elif self.first or not (self.over or is_over):
             yield from self.running()
         elif is_over and (oracle.closed or self.complete):
@@ -837,7 +851,7 @@ class Taking:
     def resolve_period(self) -> Iterator[Told]:
         oracle, end = self.oracle, self.ended
         assert end is not None
-        oracle.unresolved, oracle.proposals = False, {}
+        oracle.unresolved, oracle.proposals, oracle.milestones = False, {}, set()
         totals = self.within(self.accepted.by(end, inclusive=False))
         yield from self.end_everything(totals, end, "period_ended", clear=True)
 
@@ -895,10 +909,7 @@ class Taking:
             "required_daily_spend": derived(max(ZERO, campaign.budget - spend) / (left / DAY), currency)
             if left > 0
             else None,
-            "projected_spend": None,
-            "projection_method": None,
-            "projected_exhaustion_at": None,
-            "dark_days": None,
+            **self.projection(spend, at, before_end=before_end),
             "data_through": text_of(max(counted)) if counted else None,
             "late_spend": money(self.late(), currency),
             "plan_version": self.version.number,
@@ -915,6 +926,132 @@ class Taking:
             "proposals": len(self.oracle.proposals),
         }
         return "snapshot_taken", figures
+
+    # -- projection [11]
+    def projection(self, spend: Fraction, at: Fraction, *, before_end: bool = False) -> Json:
+        """What is projected of a campaign that has spent so much by *at*."""
+        campaign, currency = self.campaign, self.version.currency
+        expected = self.expected("campaign", campaign.scope_id, at)
+        at_most = max(campaign.budget, spend)
+        method, path = (None, None) if expected == 0 else self.projected_by(spend, expected, at)
+        final = None if path is None else path(campaign.end)
+        exhausted = None
+        if spend >= campaign.budget:
+            exhausted = self.observed(before_end=before_end)
+        elif path is not None and at < campaign.end and path(campaign.end) >= campaign.budget:
+            exhausted = first_nanosecond(lambda instant: path(instant) >= campaign.budget, at, campaign.end)
+        if exhausted is not None and exhausted >= campaign.end:
+            exhausted = None
+        return {
+            "projected_spend": None if final is None else derived(final, currency),
+            "projected_spend_capped": None if final is None else derived(max(spend, min(final, at_most)), currency),
+            "projection_method": method,
+            "falls_back": method != self.version.get("projection", "run_rate"),
+            "projected_exhaustion_at": None if exhausted is None else text_of(exhausted),
+            "dark_days": None if exhausted is None else number((campaign.end - exhausted) / DAY, 4),
+            "rolling_7d_pacing_pct": pct(self.rolling(at)),
+        }
+
+    def projected_by(
+        self, spend: Fraction, expected: Fraction, at: Fraction
+    ) -> tuple[str, Callable[[Fraction], Fraction]]:
+        """The method that there is history for, and its path."""
+        campaign = self.campaign
+        now = min(max(at, campaign.start), campaign.end)
+        wanted = self.version.get("projection", "run_rate")
+        means = self.weekday_means(now) if wanted == "seasonal" else None
+        if means is not None:
+            return "seasonal", lambda instant: spend + self.over_days(means, now, instant, by_hour=True)
+        mean = self.trailing_mean(now) if wanted != "run_rate" else None
+        if mean is not None:
+            return "trailing_7d", lambda instant: spend + self.over_days([mean] * 7, now, instant, by_hour=False)
+        rate = max(ZERO, spend) / expected
+        return "run_rate", lambda instant: min(ZERO, spend) + rate * self.expected(*scope_key(campaign), instant)
+
+    def whole_days(self, at: Fraction, most: int) -> list[tuple[date, Fraction, Fraction, Fraction]]:
+        """The last whole local days of the window before *at*, the latest first: date, start, end, spend."""
+        zone, days = self.version.get("timezone", "UTC"), []
+        today = self.version.density.day_of(at)
+        for back in range(1, most + 1):
+            day = today - timedelta(days=back)
+            start, end = day_begins(day, zone), day_begins(day + timedelta(days=1), zone)
+            if start < self.campaign.start:
+                break
+            spends = [total_spend(self.accepted.by(instant, inclusive=False)) for instant in (start, end)]
+            days.append((day, start, end, spends[1] - spends[0]))
+        return days
+
+    def rolling(self, at: Fraction) -> Fraction | None:
+        days = self.whole_days(min(max(at, self.campaign.start), self.campaign.end), 7)
+        if len(days) < 7:
+            return None
+        last, first = (
+            self.expected("campaign", self.campaign.scope_id, instant) for instant in (days[0][2], days[-1][1])
+        )
+        return sum((spend for *_, spend in days), ZERO) / (last - first) if last > first else None
+
+    def lit(self, start: Fraction, end: Fraction, *, by_hour: bool) -> Fraction:
+        """The active days in [start, end)."""
+        activity = self.version.activity[by_hour]
+        return activity.until(end) - activity.until(start)
+
+    def trailing_mean(self, at: Fraction) -> Fraction | None:
+        """The mean of the last seven active days of the last 28."""
+        active = [
+            (spend, lit)
+            for _, start, end, spend in self.whole_days(at, 28)
+            if (lit := self.lit(start, end, by_hour=False)) > 0
+        ][:7]
+        if len(active) < 7:
+            return None
+        return max(ZERO, sum((spend for spend, _ in active), ZERO) / sum(lit for _, lit in active))
+
+    def weekday_means(self, at: Fraction) -> list[Fraction] | None:
+        """The seasonal mean of each weekday; None with fewer than 20 active days or two of a weekend day."""
+        days = [
+            (day.weekday(), Fraction(8 - place // 7), spend, lit)
+            for place, (day, start, end, spend) in enumerate(self.whole_days(at, 56))
+            if (lit := self.lit(start, end, by_hour=True)) > 0
+        ]
+        weights = self.version.get("weekday_weights", [1] * 7)
+        weekends = [sum(day[0] == k for day in days) for k in (5, 6) if exact(weights[k]) > 0]
+        if len(days) < 20 or min(weekends, default=2) < 2:
+            return None
+        spent_in_all = sum((weight * spend for _, weight, spend, _ in days), ZERO)
+        mean = spent_in_all / sum((weight * lit for _, weight, _, lit in days), ZERO)
+        means: list[Fraction] = []
+        for k in range(7):
+            of_k = [day for day in days if day[0] == k]
+            spent = sum((weight * spend for _, weight, spend, _ in of_k), ZERO)
+            lit = sum((weight * lit for _, weight, _, lit in of_k), ZERO)
+            means.append(max(ZERO, (spent + 8 * mean) / (lit + 8)))
+        return means
+
+    def over_days(self, means: list[Fraction], start: Fraction, end: Fraction, *, by_hour: bool) -> Fraction:
+        """The sum of the days' means over [start, end), each day by what of it is active there."""
+        total, zone = ZERO, self.version.get("timezone", "UTC")
+        day = self.version.density.day_of(start)
+        while (begins := day_begins(day, zone)) < end:
+            until = day_begins(day + timedelta(days=1), zone)
+            total += means[day.weekday()] * self.lit(max(begins, start), min(until, end), by_hour=by_hour)
+            day += timedelta(days=1)
+        return total
+
+    def observed(self, *, before_end: bool) -> Fraction | None:
+        """The latest event time in the quarter of an hour in which spend reached the budget."""
+        end = self.campaign.end if before_end else None
+        times = sorted(
+            update["event_time"]
+            for update in self.accepted.updates
+            if update["kind"] != "correction"
+            and (update["event_time"] < end if end is not None else update["event_time"] <= self.at)
+            and (self.lower is None or update["event_time"] >= self.lower)
+        )
+        for quarter in sorted({time // 900 for time in times}):
+            last = max(time for time in times if time // 900 == quarter)
+            if total_spend(self.within(self.accepted.by(last))) >= self.campaign.budget:
+                return Fraction(last)
+        return None
 
     def active(self, start: Fraction, end: Fraction) -> Fraction:
         """The seconds of [start, end) that are not blacked out; negative after the end."""
@@ -1123,9 +1260,9 @@ class Taking:
     # -- signals [9]
     def signals(self, *, over_budget: bool) -> Iterator[Told]:
         oracle = self.oracle
-        now = dict(self.news())
+        now: dict[tuple[str, ...], Json] = dict(self.news())
         if over_budget and self.complete and not self.over:
-            now |= self.over_budget()
+            now |= self.over_budget() | dict(self.period_signals()) | dict(self.milestones())
         if self.complete:
             yield from self.cleared(oracle.alerts - now.keys())
         yield from self.raised(now)
@@ -1137,18 +1274,18 @@ class Taking:
             yield from self.cleared(up)
         yield from self.raised({key: evidence for key, evidence in self.news() if key not in up})
 
-    def cleared(self, keys: set[tuple[str, str, str]]) -> Iterator[Told]:
+    def cleared(self, keys: set[tuple[str, ...]]) -> Iterator[Told]:
         for key in sorted(keys):
             self.oracle.alerts = self.oracle.alerts - {key}
             yield "alert_cleared", alert(key, {})
 
-    def raised(self, now: dict[tuple[str, str, str], Json]) -> Iterator[Told]:
+    def raised(self, now: dict[tuple[str, ...], Json]) -> Iterator[Told]:
         for key in sorted(now.keys() - self.oracle.alerts):
             self.oracle.alerts = self.oracle.alerts | {key}
             yield "alert_raised", alert(key, now[key])
 
-    def over_budget(self) -> dict[tuple[str, str, str], Json]:
-        found = {}
+    def over_budget(self) -> dict[tuple[str, ...], Json]:
+        found: dict[tuple[str, ...], Json] = {}
         for scope in self.scopes:
             spend = figures_for(self.totals, self.version, scope.scope, scope.scope_id)["spend"]
             if spend > scope.budget and self.version.wants("over_budget"):
@@ -1158,6 +1295,44 @@ class Taking:
                     "over_by": amount(spend - scope.budget, self.version.currency),
                 }
         return found
+
+    def period_signals(self) -> Iterator[tuple[tuple[str, ...], Json]]:
+        """What the figures of the flight or period tell [15, 16]."""
+        campaign, key = self.campaign, ("campaign", self.campaign.scope_id)
+        spend = total_spend(self.totals)
+        used = spend / campaign.budget
+        gone = max(ZERO, (self.at - campaign.start) / (campaign.end - campaign.start))
+        projection = self.projection(spend, self.at)
+        shares = {"budget_used_pct": pct(used), "elapsed_pct": pct(gone)}
+        found: dict[tuple[str, ...], Json] = {}
+        if used > Fraction(9, 10) and gone < Fraction(8, 10):
+            found["budget_used_before_period", *key] = shares
+        if used - gone > Fraction(1, 10):
+            found["ahead_of_period", *key] = {**shares, "ahead_pp": pct(used - gone)}
+        exhausted = projection["projected_exhaustion_at"]
+        if exhausted is not None and campaign.end - instant(exhausted) > DAY:
+            names = ("projected_exhaustion_at", "dark_days", "projected_spend", "projection_method")
+            found["exhaustion_projected", *key] = {name: projection[name] for name in names}
+        for name, evidence in found.items():
+            grace = self.version.threshold("grace_days") * DAY
+            if name[0] == "exhaustion_projected":
+                grace = ZERO if used >= 1 else DAY
+            may_open = self.version.get("status", "active") != "paused" and self.at >= campaign.start + grace
+            if self.version.wants(name[0]) and (may_open or name in self.oracle.alerts):
+                yield name, evidence
+
+    def milestones(self) -> Iterator[tuple[tuple[str, ...], Json]]:
+        """Those that are reached and were not told in this flight or period."""
+        campaign, spend = self.campaign, total_spend(self.totals)
+        if not self.version.wants("milestone_reached"):
+            return
+        highest = max((set() if self.first else self.oracle.milestones) | {0})
+        for pct_ in (50, 80, 90, 100):
+            if spend * 100 >= pct_ * campaign.budget and pct_ > highest:
+                self.oracle.milestones = self.oracle.milestones | {pct_}
+                told = money(spend, self.version.currency), amount(campaign.budget, self.version.currency)
+                evidence = {"milestone_pct": pct_, "spend": told[0], "budget": told[1]}
+                yield ("milestone_reached", "campaign", campaign.scope_id, str(pct_)), evidence
 
     def news(self) -> Iterator[tuple[tuple[str, str, str], Json]]:
         """The signals about single updates that have a new case."""
@@ -1232,10 +1407,23 @@ class Taking:
             yield key, {"count": len(foreign), "amounts": told}
 
 
-def alert(key: tuple[str, str, str], evidence: Json) -> Json:
-    kind, scope, scope_id = key
+def first_nanosecond(holds: Callable[[Fraction], bool], after: Fraction, by: Fraction) -> Fraction:
+    """The first nanosecond after *after* at which it *holds*, as it does *by* then, and from then on."""
+    low, high = ceil(after * 10**9), ceil(by * 10**9)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(Fraction(middle, 10**9)) else (middle, high)
+    return Fraction(high, 10**9)
+
+
+def alert(key: tuple[str, ...], evidence: Json) -> Json:
+    kind, scope, scope_id = key[:3]
     level = "critical" if kind in ("over_budget", "currency_mismatch") else "warning"
     return {"kind": kind, "scope": scope, "scope_id": scope_id, "alert_level": level, "evidence": evidence}
+
+
+def scope_key(scope: Scope) -> tuple[str, str]:
+    return scope.scope, scope.scope_id
 
 
 def scope_in(scopes: list[Scope], scope: str, scope_id: str) -> Scope | None:

@@ -167,8 +167,10 @@ class Month:
             finally:
                 await readback.close()
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            end = End.POSTGRES_DIED
-            self._screen.say(f"PostgreSQL does not answer: {error}\n{self._stage.server.log_tail()}")
+            self._screen.close()
+            lines = self._stage.server.log_tail()
+            self._screen.say(f"\nPostgreSQL does not answer: {error}; the last lines of its log:\n{lines}")
+            return End.POSTGRES_DIED
         self._tell(end)
         return end
 

@@ -16,16 +16,15 @@ from typing import Any, Final, NamedTuple
 
 from worker.ledger.cells import ATTRIBUTION, COUNT, DAY, LATEST, NEVER, Cell, Key, TickCuts, awkward, lasting
 from worker.ledger.kinds import CAMPAIGN, COUNTED, HISTORY, PENDING
-from worker.ledger.packing import Pair, decode, encode, pack_cells, unpack_cell
+from worker.ledger.packing import Pair, decode, encode, pack_cells, unpack_cell, unpack_spend
 from worker.ledger.series import Identity, Series
 from worker.ledger.sheet import Sheet
+from worker.ledger.stretches import Crossing, SpendCell, Stretches
 from worker.ledger.uncounted import NOWHERE, OpenCell, Uncounted
 from worker.pacing import Attribution, Case, Counted, Figures, PacingState, PlanHistory, Totals, plan_cuts
 
-RECENT: Final = 6
-"""Counted cells kept beside the totals before they move to their days: a day's record is written about once an hour."""
 KEPT: Final = 2
-"""The latest of them, into which most of what comes late falls."""
+"""Of the recent cells the latest, into which most of what comes late falls: they stay when the others move to days."""
 
 Cases = dict[str, tuple[int, dict[str | None, int]]]
 """By kind: how many, and the money that stayed out of the totals by currency (None: the plan's)."""
@@ -72,6 +71,7 @@ class Campaign:
         "cell",
         "changed",
         "corrections",
+        "crossing",
         "currency",
         "cuts",
         "days",
@@ -90,6 +90,7 @@ class Campaign:
         "row",
         "series",
         "state",
+        "stretches",
         "ticks",
         "totals",
         "waiting",
@@ -127,6 +128,10 @@ class Campaign:
         self.prefixes: dict[int, Prefix] = {}
         self.asked: set[int] = set()
         """Which of them the open tick has asked for."""
+        self.stretches: Stretches | None = None
+        """Spend by the days that were last asked for, kept up to date."""
+        self.crossing: Crossing | None = None
+        """When an amount was reached, as last asked for; None again when something is counted before that."""
         self.state = PacingState()
         # -- what later updates are compared with
         self.series: dict[Identity, Series] = {}
@@ -156,6 +161,7 @@ class Campaign:
         self.cuts = awkward(plan_cuts(history))
         self.cell = NOWHERE
         self.prefixes.clear()
+        self.stretches = self.crossing = None
 
     def forget_versions(self, tick: int) -> None:
         """Drop plans that no tick after *tick* asks for."""
@@ -245,6 +251,8 @@ class Campaign:
             data_through_before=self._latest_before,
             new=new,
             cases=self._cases(),
+            spends=self._spends,
+            reached=self._reached,
         )
 
     def _count_cell(self, cell: Cell) -> Totals:
@@ -255,6 +263,10 @@ class Campaign:
         self.latest = max(self.latest, cell.latest)
         _add_all(self.totals, counted)
         self._keep(cell)
+        if self.stretches is not None:
+            self.stretches.add(cell.lo, cell.spend())
+        if self.crossing is not None and cell.lo < self.crossing.end:
+            self.crossing = None
         for cut, prefix in self.prefixes.items():
             if cell.lo < cut:
                 prefix.latest = max(prefix.latest, cell.latest)
@@ -281,8 +293,8 @@ class Campaign:
             named[name] = named.get(name, 0) + amount
         return named
 
-    def after_tick(self, state: PacingState) -> None:
-        """The tick is taken: what waited for it is pending now, and counted cells may move to their days."""
+    def after_tick(self, state: PacingState, recent: int) -> None:
+        """The tick is taken: what waited is pending now, and more counted cells than *recent* go to their days."""
         if state is not self.state or self.cases or self.waiting_cases:
             self.mark(CAMPAIGN)
         self.state = state
@@ -297,7 +309,7 @@ class Campaign:
         # Of a recurring budget's windows each tick asks for a few: what was not asked for now is made again if it is.
         self.prefixes = {cut: prefix for cut, prefix in self.prefixes.items() if cut in self.asked}
         self.asked.clear()
-        if len(self.recent) > RECENT:
+        if len(self.recent) > recent:
             self._store(sorted(self.recent)[:-KEPT])
 
     def _store(self, starts: Iterable[int]) -> None:
@@ -354,6 +366,29 @@ class Campaign:
     def _latest_before(self, cut: int) -> int | None:
         latest = self.prefix(cut).latest
         return None if latest == NEVER else latest
+
+    def _spends(self, edges: tuple[int, ...]) -> Sequence[int]:
+        """What is counted from each of those quarters of an hour to the next."""
+        held = self.stretches
+        if held is None or held.edges != edges:
+            held = self.stretches = Stretches(edges, held, self.latest, self._spend_cells)
+        return held.sums
+
+    def _reached(self, spend: int, since: int | None, until: int | None) -> int | None:
+        """See `Counted.first_reached`."""
+        if self.crossing is None or self.crossing.asked != (spend, since, until):
+            self.crossing = Crossing.of(self._spend_cells(NEVER, -NEVER), spend, since, until)
+        return self.crossing.at
+
+    def _spend_cells(self, start: int, end: int) -> Iterator[SpendCell]:
+        """The spend of every counted cell of the days that [start, end) touches, in any order."""
+        first, last = start // DAY, end // DAY
+        for number, data in self.days.items():
+            if first <= number <= last:
+                for packed in decode(data):
+                    yield unpack_spend(number, packed)
+        for cell in self.recent.values():
+            yield cell.lo, cell.latest, cell.spend()
 
     def counted(self, first: int, last: int) -> Iterator[Cell]:
         """Every counted cell of those days, and the recent; one start may come twice, in its day and among them."""

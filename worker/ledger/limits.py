@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 SECOND_MS = 1_000
 DAY_MS = 86_400 * SECOND_MS
+HALF_A_DAY = 48
+"""Quarters of an hour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +42,23 @@ class LedgerLimits:
     corrections: int = 10_000
     """Corrections of a campaign that wait for their original."""
 
+    recent: int = 6
+    """Counted cells of a campaign beside its totals, before they move to their days: a day's record is written about
+    once an hour."""
+
     versions: int = 1_000
     """Versions of a campaign's plan: each bends the expected curve of those after it."""
 
     @classmethod
-    def unbounded(cls) -> LedgerLimits:
-        """For files, which are read whole and end: everything is remembered."""
+    def unbounded(cls, *, tick_nanos: int) -> LedgerLimits:
+        """
+        For files, which are read whole and end: everything is remembered.
+
+        No record is written of a day, so counted cells move there half a day at a time: a twelfth of the work.
+        """
         most = sys.maxsize
         return cls(
+            tick_nanos=tick_nanos,
             horizon_ms=most,
             ids=most,
             campaigns=most,
@@ -55,5 +66,6 @@ class LedgerLimits:
             attributions=most,
             cells=most,
             corrections=most,
+            recent=HALF_A_DAY,
             versions=most,
         )

@@ -154,6 +154,19 @@ def unpack_cell(day: int, packed: Sequence[Any], pairs: Sequence[Pair]) -> Cell:
     return cell
 
 
+def unpack_spend(day: int, packed: Sequence[Any]) -> tuple[int, int, int]:
+    """The start of the cell of that UTC day, the latest event time in it, and its spend: without making the cell."""
+    instant, lapse, *holdings = packed
+    lo = day * DAY + _unpack_whole(instant, QUARTER)
+    latest, spend = _unpack_lapse(lo, lapse), 0
+    for name, *figures in holdings:
+        if figures:
+            spend += unpack_amount(figures[0])
+        if not isinstance(name, int):
+            latest = max(latest, _unpack_lapse(lo, name[3]))
+    return lo, latest, spend
+
+
 def pack_cells(cells: Iterable[Cell]) -> list[list[Any]]:
     """Cells of a day, in order of time."""
     return [pack_cell(cell) for cell in sorted(cells, key=lambda cell: cell.lo)]

@@ -85,7 +85,8 @@ def _why_not(book: Book, campaign: Campaign, plan: Plan) -> Why | None:
 
 
 def _accept(book: Book, campaign: Campaign, plan: Plan, timestamp: int | None) -> Why | None:
-    history = _in_order(campaign, plan) if timestamp is None else _next(book, campaign, plan, timestamp)
+    is_of_file = timestamp is None and not book.partitions
+    history = _in_order(campaign, plan) if is_of_file else _next(book, campaign, plan, timestamp)
     added = [cut for cut in awkward(plan_cuts(history)) if cut not in campaign.cuts]
     impossible = cut_for_ever(book.past_of(campaign), campaign, added)
     if impossible is not None:
@@ -118,9 +119,9 @@ def _field_of(plan: Plan, cut: int) -> str:
     return "deals" if any(cut in (flight.start, flight.end) for flight in deals) else "effective_at"
 
 
-def _next(book: Book, campaign: Campaign, plan: Plan, timestamp: int) -> PlanHistory:
-    """The history with a version that comes by the log."""
-    says = timestamp if plan.effective_at is None else plan.effective_at
+def _next(book: Book, campaign: Campaign, plan: Plan, timestamp: int | None) -> PlanHistory:
+    """The history with a version that comes by the log, or by a recording of it that may lack timestamps."""
+    says = _counts_from(plan) if plan.effective_at is not None or timestamp is None else timestamp
     counts_from = says if book.last_tick is None else max(says, book.last_tick)
     return (campaign.history or PlanHistory()).with_version(plan, counts_from)
 

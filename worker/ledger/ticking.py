@@ -109,7 +109,7 @@ def _judge(book: Book, campaign_id: str, tick: int, position: dict[str, Any] | N
         first=book.tick_first,
         position=position,
     )
-    campaign.after_tick(state)
+    campaign.after_tick(state, book.limits.recent)
     _add_up(book, campaign, campaign.history, tick, events)
     if not book.tick_first:
         campaign.forget_versions(tick)

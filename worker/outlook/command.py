@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
 from schemas.fields import AMOUNT, NANOS, Range, parse_time, read_decimal
-from worker.evaluate import BAD_INPUT, Fault, Faults
 from worker.events import encode_body
+from worker.faults import BAD_INPUT, Fault, Faults
 from worker.outlook.comparison import comparison
 from worker.outlook.forecast import forecast
 from worker.outlook.recorded import Source

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from worker.evaluate import Fault, Faults
+from worker.faults import Fault, Faults
 from worker.files import UnreadableError, open_file, read_chunks
 from worker.outlook.recorded import Recorded, Snapshot, read_snapshot
 from worker.progress_bar import watch

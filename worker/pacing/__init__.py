@@ -15,7 +15,8 @@ Pure and exact: integers inside, one rounding at the end, no clock, no network, 
     standing      where the campaign, its channels and deals stand: spent, expected, the gap
     deviation     thresholds, and the life of what is told about a gap
     reallocation  money proposed to move
-    signals       what else is worth telling
+    projection    what will be spent by the end, and when the budget is used up
+    signals       what else is worth telling; period_signals: what the figures of a flight or period tell
     state         what is remembered from tick to tick
     snapshot      the figures of a tick; telling makes them and all else events (amounts prints, identity names)
     tick          one campaign's tick, all of it

@@ -8,8 +8,9 @@ Source: contract, SpendUpdate and rules 7 to 9.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 FIGURES: Final = ("spend", "impressions", "clicks", "conversions", "bids", "wins", "requests", "conversion_value")
@@ -88,3 +89,24 @@ class Counted:
 
     cases: dict[str, Case]
     """New cases since the last tick by kind; a kind without one is absent."""
+
+    spends: Callable[[tuple[int, ...]], Sequence[int]] | None = None
+    """What is spent from each of those quarters of an hour to the next; without it `before` is asked."""
+
+    reached: Callable[[int, int | None, int | None], int | None] | None = None
+    """See `first_reached`; without it only *data_through* is known."""
+
+    def spend_between(self, edges: tuple[int, ...]) -> Sequence[int]:
+        """The nanos spent within [edge, next edge), for ascending quarters of an hour; less up to T where T is."""
+        if self.spends is not None:
+            return self.spends(edges)
+        sums = [sum(figures[SPEND] for figures in self.before(edge).values()) for edge in edges]
+        return [after - before for before, after in pairwise(sums)]
+
+    def first_reached(self, spend: int, since: int | None, until: int | None) -> int | None:
+        """
+        When spend dated within [since, until) first came to *spend* nanos; None for a bound is none.
+
+        The latest event_time in the quarter of an hour in which it did.
+        """
+        return self.data_through if self.reached is None else self.reached(spend, since, until)

@@ -15,6 +15,7 @@ Policy = Literal["forward", "reflow", "rebase"]
 Status = Literal["active", "paused", "completed", "canceled"]
 Automation = Literal["insight_only", "recommendations"]
 Period = Literal["weekly", "monthly", "quarterly"]
+ProjectionMethod = Literal["run_rate", "trailing_7d", "seasonal"]
 CurveKind = Literal["linear", "loaded", "finish_early", "custom"]
 
 
@@ -162,3 +163,5 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     calendar: Calendar = EVEN
     recurrence: Recurrence | None = None
     """None: the budget is for the whole flight."""
+    projection: ProjectionMethod = "run_rate"
+    """How the spend to come is projected, as far as there is history for it."""

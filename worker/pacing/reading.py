@@ -65,6 +65,7 @@ def _plan(message: wire.CampaignPlan) -> Plan:
         curve=curve_of(message.curve, zone) or LINEAR,
         calendar=calendar_of(message, zone),
         recurrence=_recurrence(message),
+        projection=message.projection,
     )
 
 

@@ -44,6 +44,8 @@ class Signal(NamedTuple):
     scope_id: str
     message: str
     evidence: dict[str, Any]
+    part: str = ""
+    """Which of several of a kind that one scope may have."""
 
     @property
     def level(self) -> Level:

@@ -23,6 +23,7 @@ from worker.pacing.curves import elapsed
 from worker.pacing.density import dark_time
 from worker.pacing.figures import BIDS, IMPRESSIONS, REQUESTS, WINS
 from worker.pacing.plan import Deal, Flight, Plan
+from worker.pacing.projection import Projection, capped
 from worker.pacing.standing import Standing
 
 Body = dict[str, Any]
@@ -46,7 +47,7 @@ class Taken(msgspec.Struct, frozen=True, gc=False):
     ledger_position: dict[str, Any] | None
 
 
-def snapshot_fields(plan: Plan, standings: Sequence[Standing], taken: Taken) -> Body:
+def snapshot_fields(plan: Plan, standings: Sequence[Standing], taken: Taken, projection: Projection) -> Body:
     """
     The fields of `pacing.snapshot_taken` after its `timestamp`.
 
@@ -58,6 +59,7 @@ def snapshot_fields(plan: Plan, standings: Sequence[Standing], taken: Taken) -> 
     num, den = campaign.expected
     gap = campaign.gap
     pacing, deviation = pacing_of(campaign)
+    final, exhausted_at = projection.spend, projection.exhausted_at
     remaining, left = budget - spend * scale, _active_left(plan, flight, taken.as_of)
     return {
         "total_budget": currency.budget(budget) if scale == 1 else currency.derived(budget, scale),
@@ -71,10 +73,10 @@ def snapshot_fields(plan: Plan, standings: Sequence[Standing], taken: Taken) -> 
         "band": band(gap * scale, budget * den),
         "remaining_budget": currency.carried(remaining) if scale == 1 else currency.derived(remaining, scale),
         "required_daily_spend": _required_daily_spend(remaining, left * scale, currency),
-        "projected_spend": None,
-        "projection_method": None,
-        "projected_exhaustion_at": None,
-        "dark_days": None,
+        "projected_spend": None if final is None else currency.derived(*final),
+        "projection_method": projection.method,
+        "projected_exhaustion_at": None if exhausted_at is None else time_text(exhausted_at),
+        "dark_days": None if exhausted_at is None else share(flight.end - exhausted_at, DAY),
         "data_through": None if taken.data_through is None else time_text(taken.data_through),
         "late_spend": currency.carried(taken.late_spend),
         "plan_version": taken.plan_version,
@@ -92,7 +94,14 @@ def snapshot_fields(plan: Plan, standings: Sequence[Standing], taken: Taken) -> 
         "recommendations": taken.recommendations,
         "ledger_position": taken.ledger_position,
         "budget_change_policy": plan.budget_change_policy,
+        "projected_spend_capped": _capped(projection, campaign, currency),
+        "projection_reason": projection.reason,
+        "rolling_7d_pacing_pct": None if projection.rolling is None else percent(*projection.rolling),
     }
+
+
+def _capped(projection: Projection, campaign: Standing, currency: Currency) -> str | None:
+    return None if projection.spend is None else currency.derived(*capped(projection.spend, campaign))
 
 
 def pacing_of(standing: Standing) -> tuple[Number | None, Number | None]:

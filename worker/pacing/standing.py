@@ -112,6 +112,14 @@ class Standings:
             standings.append(Standing(scope, scope_id, budget, flight, figures, (num, den), gap, scale))
         return standings
 
+    def expected(self, instant: int) -> Ratio:
+        """What the campaign is expected to have spent by an instant, in nanos."""
+        scope, scope_id, budget, flight, track, scale = self._pace.scopes[0]
+        if self._pace.courses is not None:
+            return self._bent(self._pace.courses, scope, scope_id, instant)
+        num, den = planned(budget, flight, track, instant)
+        return num, den * scale
+
     def unplanned(self, scope: str, scope_id: str) -> Standing:
         """A scope the plan no longer has: what it has spent, with no budget and nothing expected."""
         figures = self._tally.by_scope[scope].get(scope_id, NO_FIGURES)

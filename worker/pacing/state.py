@@ -83,11 +83,13 @@ class PacingState(msgspec.Struct, frozen=True, array_like=True):
     deviations: dict[str, DeviationLife] = {}
     """By scope and scope_id, joined by NUL."""
     alerts: dict[str, Raised] = {}
-    """By kind, scope and scope_id."""
+    """By kind, scope, scope_id and, where one scope may have several of a kind, which of them."""
     proposals: dict[str, Proposal] = {}
     """By source and target channel."""
     closing: Closing | None = None
     period: PeriodEnd | None = None
+    milestones: int = 0
+    """How many milestones of the budget were told in this flight or period."""
 
     @property
     def is_period_open(self) -> bool:

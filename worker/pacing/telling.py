@@ -14,6 +14,7 @@ from worker.pacing.amounts import currency_of, percent, time_text
 from worker.pacing.deviation import Reason, Step, threshold_of
 from worker.pacing.identity import event_id
 from worker.pacing.plan import Plan
+from worker.pacing.projection import Projection
 from worker.pacing.reallocation import Move
 from worker.pacing.rollup import Child, child_of
 from worker.pacing.signals import Signal, scope_name
@@ -61,12 +62,12 @@ class Teller:
             "currency": plan.currency,
         }
 
-    def snapshot(self, snapshot_id: str, scopes: Sequence[Standing], taken: Taken) -> Event:
+    def snapshot(self, snapshot_id: str, scopes: Sequence[Standing], taken: Taken, projection: Projection) -> Event:
         """A snapshot of the scopes; its id is the event's."""
         body = self._head("snapshot_taken", snapshot_id)
         body["snapshot_id"] = snapshot_id
         body["timestamp"] = self.tick
-        body.update(snapshot_fields(self.plan, scopes, taken))
+        body.update(snapshot_fields(self.plan, scopes, taken, projection))
         child = (
             None if taken.revision else child_of(self.plan, scopes[0], body["projected_spend"], is_final=taken.final)
         )

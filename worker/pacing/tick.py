@@ -34,6 +34,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from collections.abc import Iterator
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -43,6 +44,15 @@ from worker.pacing.deviation import Reason, Step, enters, is_steady, live, resol
 from worker.pacing.figures import Attribution, Counted, Totals
 from worker.pacing.history import PlanHistory, PlanVersion
 from worker.pacing.pace import ended_periods, pace_at
+from worker.pacing.period_signals import (
+    MILESTONE,
+    is_ahead,
+    may_be_raised,
+    milestones,
+    milestones_reached,
+    period_signals,
+)
+from worker.pacing.projection import Ground, Projection, project
 from worker.pacing.reallocation import Move, propose
 from worker.pacing.signals import Signal, cases, newly_counted, over_budget
 from worker.pacing.snapshot import Taken
@@ -193,7 +203,8 @@ def _running(tick: Tick) -> Told:
     snapshot_id = tick.teller.id("pacing.snapshot_taken")
     proposals, recommended = _proposals(tick, scopes[0], scopes[1 : 1 + len(plan.channels)], snapshot_id)
     deviations, told = _deviations(tick, standings, scopes, snapshot_id)
-    alerts, signals = _alerts(tick, scopes)
+    projection = _projection(tick, standings, scopes[0], tick.as_of)
+    alerts, signals = _alerts(tick, scopes, projection)
     taken = Taken(
         as_of=tick.as_of,
         data_through=tick.through(counted.data_through),
@@ -206,9 +217,9 @@ def _running(tick: Tick) -> Told:
         recommendations=[proposal.recommendation_id for proposal in proposals.values()],
         ledger_position=tick.position,
     )
-    snapshot = tick.teller.snapshot(snapshot_id, scopes, taken)
+    snapshot = tick.teller.snapshot(snapshot_id, scopes, taken, projection)
     after = _state(tick.state, deviations, alerts, proposals, None)
-    return [snapshot, *told, *recommended, *signals], after
+    return [snapshot, *told, *recommended, *signals], _remembering(tick, after, scopes[0])
 
 
 def _canceled(tick: Tick, closing: Closing | None) -> Told:
@@ -252,7 +263,7 @@ def _close_by_plan(tick: Tick) -> Told:
 def _close(tick: Tick, closing: Closing, taken: Taken, totals: Totals, reason: Reason) -> Told:
     """A closing snapshot from *totals*, and everything open resolves with it."""
     standings = tick.standings(tick.tallied(totals))
-    snapshot = tick.teller.snapshot(closing.snapshot_id, standings.at(closing.end), taken)
+    snapshot = _closing_snapshot(tick, standings, closing, taken)
     deviations, told = _end_deviations(tick, standings, closing, reason)
     alerts, signals = _alerts_at_closing(tick)
     return [snapshot, *told, *signals], _state(tick.state, deviations, alerts, {}, closing)
@@ -267,9 +278,11 @@ def _closed(tick: Tick, closing: Closing, reason: Reason) -> Told:
         revision = closing.revision + 1
         closing = Closing(closing.end, _closing_id(tick, closing.end, revision), revision)
         taken = _closing_taken(tick, tick.as_of, closing)
-        events.append(tick.teller.snapshot(closing.snapshot_id, standings.at(tick.as_of), taken))
+        scopes = standings.at(tick.as_of)
+        projection = _projection(tick, standings, scopes[0], tick.as_of)
+        events.append(tick.teller.snapshot(closing.snapshot_id, scopes, taken, projection))
     deviations, told = _end_deviations(tick, standings, closing, reason)
-    alerts, signals = _alerts(tick, [])
+    alerts, signals = _alerts(tick, [], None)
     return [*events, *told, *signals], _state(tick.state, deviations, alerts, {}, closing)
 
 
@@ -298,7 +311,7 @@ def _close_period(tick: Tick, version: PlanVersion, end: int) -> tuple[list[Even
     totals = tick.counted.before(end)
     closing = Closing(end, _closing_id(tick, end, 0))
     standings = at_end.standings(at_end.tallied(totals))
-    snapshot = at_end.teller.snapshot(closing.snapshot_id, standings.at(end), _taken_before(at_end, closing, totals))
+    snapshot = _closing_snapshot(at_end, standings, closing, _taken_before(at_end, closing, totals))
     period = PeriodEnd(end, closing.snapshot_id, is_open=True)
     if not tick.complete:
         return [snapshot], tick.after(replace(tick.state, period=period, proposals={}))
@@ -320,6 +333,23 @@ def _resolve_all_of(tick: Tick, at_end: Tick, standings: Standings, period: Peri
     cleared = [*map(tick.teller.cleared, alerts.values())]
     after = PacingState(period=replace(period, is_open=False), closing=tick.state.closing)
     return [*told, *cleared], tick.after(after)
+
+
+def _closing_snapshot(tick: Tick, standings: Standings, closing: Closing, taken: Taken) -> Event:
+    """The snapshot of what is closed, as of its end, from what is dated before it."""
+    scopes = standings.at(closing.end)
+    projection = _projection(tick, standings, scopes[0], closing.end, until=closing.end)
+    return tick.teller.snapshot(closing.snapshot_id, scopes, taken, projection)
+
+
+def _projection(
+    tick: Tick, standings: Standings, campaign: Standing, as_of: int, until: int | None = None
+) -> Projection:
+    """What the campaign is projected to spend, from what is counted (that is dated before *until*)."""
+    pace, number = tick.pace, tick.version.version
+    is_bent = pace.courses is not None
+    ground = Ground(tick.plan, tick.history, number, standings.expected, is_bent, tick.counted, pace.origin, until)
+    return project(ground, campaign, as_of)
 
 
 def _closing_id(tick: Tick, end: int, revision: int) -> str:
@@ -372,7 +402,7 @@ def _state(
     now = (deviations, alerts, proposals, closing)
     if now == (state.deviations, state.alerts, state.proposals, state.closing):
         return state
-    return PacingState(*now, state.period)
+    return PacingState(*now, state.period, state.milestones)
 
 
 # -- deviations ------------------------------------------------------------------------------------------------------
@@ -501,17 +531,36 @@ def _standing_or_new(tick: Tick, old: Proposal | None, move: Move) -> Proposal:
 Alerts = dict[str, Raised]
 
 
-def _alerts(tick: Tick, scopes: list[Standing]) -> tuple[Alerts, list[Event]]:
-    """The signals that are up after the tick; *scopes* are those whose budget is watched."""
+def _alerts(tick: Tick, scopes: list[Standing], projection: Projection | None) -> tuple[Alerts, list[Event]]:
+    """The signals that are up after the tick; *scopes* are those whose budget is watched, none once all is closed."""
     before, now = tick.state.alerts, _news(tick)
-    if tick.complete and not tick.is_over:
-        now = [*now, *over_budget(tick.plan, scopes)]
+    if tick.complete and not tick.is_over and projection is not None:
+        now = [*now, *over_budget(tick.plan, scopes), *_period_signals(tick, scopes[0], projection)]
     if not (before or now):
         return before, []
     now = _wanted(tick, now)
     up = {_alert_key(signal) for signal in now}
     over = [key for key in before if key not in up] if tick.complete else []
     return _changed(tick, over, now)
+
+
+def _period_signals(tick: Tick, campaign: Standing, projection: Projection) -> Iterator[Signal]:
+    """What the figures tell; a paused plan and one in its grace go on with what is up, and raise no more of these."""
+    if projection.exhausted_at is not None or is_ahead(campaign, tick.as_of):
+        for signal in period_signals(tick.plan, campaign, projection, tick.as_of):
+            is_up = _alert_key(signal) in tick.state.alerts
+            if is_up or may_be_raised(tick.plan, campaign, signal, tick.as_of):
+                yield signal
+    if milestones_reached(campaign) > tick.state.milestones:
+        yield from milestones(tick.plan, campaign, tick.state.milestones)
+
+
+def _remembering(tick: Tick, state: PacingState, campaign: Standing) -> PacingState:
+    """The state with the milestones that are told by now; those that the plan switches off are not."""
+    if not tick.complete or tick.is_over or MILESTONE in tick.plan.silenced:
+        return state
+    reached = milestones_reached(campaign)
+    return state if reached <= state.milestones else replace(state, milestones=reached)
 
 
 def _alerts_at_closing(tick: Tick) -> tuple[Alerts, list[Event]]:
@@ -539,11 +588,13 @@ def _changed(tick: Tick, over: list[str], now: list[Signal]) -> tuple[Alerts, li
     events = [tick.teller.cleared(before[key]) for key in over]
     for signal in now:
         if (key := _alert_key(signal)) not in before:
-            identity = tick.teller.id("alert", signal.kind, signal.scope, signal.scope_id)
+            part = (signal.part,) if signal.part else ()
+            identity = tick.teller.id("alert", signal.kind, signal.scope, signal.scope_id, *part)
             after[key] = Raised(identity, signal.kind, signal.scope, signal.scope_id, signal.level)
             events.append(tick.teller.raised(signal, after[key]))
     return after, events
 
 
 def _alert_key(signal: Signal) -> str:
-    return f"{signal.kind}\0{signal.scope}\0{signal.scope_id}"
+    key = f"{signal.kind}\0{signal.scope}\0{signal.scope_id}"
+    return f"{key}\0{signal.part}" if signal.part else key

@@ -17,6 +17,7 @@ Json = dict[str, Any]
 Totals = dict[tuple[str | None, str | None], list[int]]
 
 NANOS = 10**9
+QUARTER = 900 * NANOS
 MONEY = ("spend", "conversion_value")
 ZERO = Fraction(0)
 NEVER = Fraction(-1)
@@ -100,6 +101,12 @@ class NaiveCampaign:
         times = [u["event_time"] for u in self.counting(cut) if u["kind"] != "correction"]
         dated = [int(at * NANOS) for at in times if at < seconds(before)]
         return max(dated, default=None)
+
+    def times(self, cut: int, since: int, until: int) -> list[int]:
+        """The latest event time of every quarter of an hour within [since, until) that has one, ascending."""
+        times = {int(u["event_time"] * NANOS) for u in self.counting(cut) if u["kind"] != "correction"}
+        quarters = {at // QUARTER: at for at in sorted(times) if since <= at < until}
+        return list(quarters.values())
 
     def late(self, cut: int) -> int:
         if self.last is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+from itertools import pairwise
 from typing import Any
 from unittest import mock
 
@@ -10,9 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from schemas.fields import format_time
-from tests.pure.ledger.naive import NaiveCampaign, minus
+from tests.pure.ledger.naive import NaiveCampaign, minus, spend
+from tests.pure.ledger.world import EDGES as DAYS
 from tests.pure.ledger.world import MINUTE, START, TICK, Told, World, listening, plan
 from worker.ledger import fold
+from worker.ledger.cells import NEVER
 
 Json = dict[str, Any]
 
@@ -170,6 +174,13 @@ def check(naive: NaiveCampaign, told: Told, cut: int) -> None:
         if at in naive.cuts or at > naive.last_tick() or not naive.has_differences(cut):
             assert nonzero(summed(counted.new, at)) == nonzero(naive.new(cut, tick, at))
     assert nonzero(summed(counted.new, tick + 1)) == nonzero(naive.new(cut, tick, tick + 1))
+    edges = DAYS if len(told.spends) == len(DAYS) - 1 else DAYS[1:-1]
+    spent_by = cache(lambda before: spend(naive.totals(cut, min(before, tick + 1))))
+    assert told.spends == [spent_by(end) - spent_by(start) for start, end in pairwise(edges)]
+    for (amount, since, until), reached in told.reached.items():
+        times = naive.times(cut, NEVER if since is None else since, min(until or tick + 1, tick + 1))
+        before = spent_by(NEVER if since is None else since)
+        assert reached == next((time for time in times if spent_by(time + 1) - before >= amount), None)
     conflicts = counted.cases.get("conflicting_update")
     told_cases = {} if conflicts is None else {"conflicting_update": (conflicts.count, conflicts.amount)}
     assert told_cases == naive.cases(cut)

@@ -25,8 +25,17 @@ SECOND = 10**9
 MINUTE = 60 * SECOND
 TICK = 10 * MINUTE
 HOUR = 60 * MINUTE
+NANO = 1
 QUARTERS = (START + 15 * MINUTE, START + 30 * MINUTE)
 """Instants that may be asked for though no plan names them, as the start of a period."""
+EDGES = (START - 60 * MINUTE, START, *QUARTERS, START + 60 * MINUTE, START + 24 * HOUR)
+"""Between them the spend is asked for, as if they were midnights."""
+ASKED: tuple[tuple[int, int | None, int | None], ...] = (
+    (NANO, None, None),
+    (3 * 10**9, None, None),
+    (2 * 10**9, QUARTERS[0], START + 45 * MINUTE),
+)
+"""(nanos, since, until): when the spend dated within came to so much."""
 
 
 def at(*, minutes: float = 0, nanos: int = 0) -> str:
@@ -61,6 +70,10 @@ class Told(NamedTuple):
     counted: Counted
     before: dict[int, tuple[dict[Any, list[int]], int | None]]
     """Totals and latest event time before each cut of the plan."""
+    spends: list[int]
+    """The spend between `EDGES`."""
+    reached: dict[tuple[int, int | None, int | None], int | None]
+    """When spend came to some amounts."""
 
 
 @contextmanager
@@ -74,7 +87,12 @@ def listening(cuts_of: Any = None) -> Iterator[list[Told]]:
         cuts = {*plan_cuts(history), *QUARTERS} if cuts_of is None else cuts_of
         before = {cut: (copy.deepcopy(counted.before(cut)), counted.data_through_before(cut)) for cut in cuts}
         assert history.latest is not None
-        told.append(Told(history.latest.campaign_id, more["as_of"], copy.deepcopy(_plain(counted)), before))
+        # Sometimes for fewer, as where a day has passed: the rest is kept, the new is added up.
+        edges = EDGES if more["as_of"] % (2 * TICK) else EDGES[1:-1]
+        spends = list(counted.spend_between(edges))
+        reached = {asked: counted.first_reached(*asked) for asked in (*ASKED, ASKED[0])}
+        name = history.latest.campaign_id
+        told.append(Told(name, more["as_of"], copy.deepcopy(_plain(counted)), before, spends, reached))
         return take_tick(history, state, counted, **more)
 
     with mock.patch.object(ticking, "take_tick", take):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 from schemas.fields import NANOS, parse_time
@@ -33,6 +34,10 @@ from worker.pacing.amounts import percent
 Json = dict[str, Any]
 QUARTER = 900 * NANOS
 MONEY = ("spend", "conversion_value")
+QUIET = dict.fromkeys(
+    ("budget_used_before_period", "ahead_of_period", "exhaustion_projected", "milestone_reached"), False
+)
+"""The signals read from the figures switched off, for what is about others."""
 
 
 def plan_of(raw: Json) -> Plan:
@@ -114,6 +119,8 @@ class Paced:
             data_through_before=latest_before,
             new=self.new_cells(now, then, [time for time in times if time <= at]),
             cases=self.cases(now, then),
+            spends=lambda edges: self.spends(now, edges, at),
+            reached=lambda spend, since, until: self.reached(now, spend, since, at + 1 if until is None else until),
         )
 
     def before(self, accepted: o.Accepted, instant: int) -> Totals:
@@ -121,6 +128,24 @@ class Paced:
             "asked for an instant the ledger does not cut at"
         )
         return integers(accepted.by(seconds(instant), inclusive=False))
+
+    def spends(self, accepted: o.Accepted, edges: tuple[int, ...], at: int) -> list[int]:
+        assert not any(edge % QUARTER for edge in edges), "asked for an instant the ledger does not cut at"
+        return [
+            spend_of(accepted.by(min(seconds(end), seconds(at + 1)), inclusive=False))
+            - spend_of(accepted.by(min(seconds(start), seconds(at + 1)), inclusive=False))
+            for start, end in pairwise(edges)
+        ]
+
+    def reached(self, accepted: o.Accepted, spend: int, since: int | None, until: int) -> int | None:
+        times = [u["event_time"] for u in accepted.updates if u["kind"] != "correction"]
+        nanos = sorted(int(time * NANOS) for time in times if seconds(since or 0) <= time < seconds(until))
+        before = 0 if since is None else spend_of(accepted.by(seconds(since), inclusive=False))
+        for quarter in sorted({time // QUARTER for time in nanos}):
+            last = max(time for time in nanos if time // QUARTER == quarter)
+            if spend_of(accepted.by(seconds(last))) - before >= spend:
+                return last
+        return None
 
     def new_cells(self, now: o.Accepted, then: o.Accepted, times: list[int]) -> list[tuple[int, Totals]]:
         """What each instant with spend has gained since the last tick, told at the start of its cell."""

@@ -71,7 +71,10 @@ PLAN = {
     "automation": st.sampled_from(["recommendations", "recommendations", "insight_only"]),
     "budget_change_policy": st.sampled_from(["forward", "reflow", "rebase"]),
     "status": st.sampled_from(["active"] * 8 + ["paused", "completed", "canceled"]),
-    "signals": st.sampled_from([None, None, {"over_budget": False}, {"spend_outside_flight": False}]),
+    "signals": st.sampled_from(
+        [None, None, {"over_budget": False}, {"spend_outside_flight": False}, {"milestone_reached": False}]
+    ),
+    "projection": st.sampled_from([None, "run_rate", "trailing_7d", "seasonal"]),
 }
 MIN_AMOUNT = st.sampled_from([0, 1, 50, 100])
 MAX_PCT = st.sampled_from(["0", "0.5", "5", "30", "100"])

@@ -328,7 +328,7 @@ def test_records_of_before_there_were_curves_are_read() -> None:
 def test_a_history_of_linear_plans_is_written_as_it_always_was() -> None:
     packed = history((plan(), 0), (plan(2000), 50)).forget(60).pack()
     assert len(packed) == 4
-    assert packed[0][0][0].keys() == set(Plan.__struct_fields__) - {"curve", "calendar", "recurrence"}
+    assert packed[0][0][0].keys() == set(Plan.__struct_fields__) - {"curve", "calendar", "recurrence", "projection"}
     assert packed[3] == [["campaign", "c-1", [[1000, 0, 100, 0, "reflow"], [2000, 0, 100, 50, "forward"]]]]
 
 

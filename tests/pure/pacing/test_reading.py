@@ -118,6 +118,7 @@ def test_a_full_plan_is_read_whole() -> None:
         status="paused",
         signals={"over_budget": False, "unplanned_channel": True, "conflicting_update": False},
         effective_at="2026-06-01T00:00:00Z",
+        projection="seasonal",
         daily_budget=40,
         platform="google",
     )
@@ -155,6 +156,7 @@ def test_a_full_plan_is_read_whole() -> None:
         status="paused",
         silenced=("conflicting_update", "over_budget"),
         effective_at=1_780_272_000 * NANOS,
+        projection="seasonal",
     )
     assert {type(plan.total_budget), type(plan.campaign_id), type(plan.channels[0].allocated_budget)} == {int, str}
 

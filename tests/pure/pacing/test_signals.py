@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from schemas.fields import NANOS, parse_time
-from tests.pure.pacing.feeding import Paced, compare, plan_of
+from tests.pure.pacing.feeding import QUIET, Paced, compare, plan_of
 from tests.pure.pacing.test_snapshot import APRIL, spent
 from worker.pacing import Attribution, Case, Counted, Event, PacingState, PlanHistory, take_tick
 
@@ -255,7 +255,7 @@ def test_a_signal_may_be_switched_off(kind: str) -> None:
     campaign = Campaign(channels=CHANNELS)
     campaign.alerts(2, first, {**first, "spend": 1})
     assert kind in [event.body["kind"] for event in campaign.events]
-    silent = Campaign(channels=CHANNELS, signals={kind: False, "daily_budget_exceeded": True})
+    silent = Campaign(channels=CHANNELS, signals={**QUIET, kind: False, "daily_budget_exceeded": True})
     silent.alerts(2, first, {**first, "spend": 1})
     assert len(silent.events) == len(campaign.events) - 1
     assert kind not in [event.body["kind"] for event in silent.events]
@@ -264,7 +264,7 @@ def test_a_signal_may_be_switched_off(kind: str) -> None:
 def test_a_signal_switched_off_while_it_is_up_clears() -> None:
     campaign = Campaign()
     campaign.alerts(2, spent(30_000))
-    campaign.plan({**campaign.raw, "signals": {"over_budget": False}}, midnight(2))
+    campaign.plan({**campaign.raw, "signals": {**QUIET, "over_budget": False}}, midnight(2))
     assert campaign.alerts(3) == [("cleared", "over_budget", "c-1")]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.pure.pacing.feeding import Paced, compare
+from tests.pure.pacing.feeding import QUIET, Paced, compare
 from worker.pacing.snapshot import band
 
 Json = dict[str, Any]
@@ -21,6 +21,7 @@ APRIL: Json = {
     "total_budget": 20_000,
     "flight_start": "2026-04-01",
     "flight_end": "2026-04-30",
+    "signals": QUIET,
 }
 
 
@@ -330,8 +331,7 @@ def test_a_snapshot_says_what_it_is() -> None:
     assert (body["campaign_id"], body["account_id"], body["currency"]) == ("c-1", "a-1", "USD")
     assert (body["period_start"], body["period_end"]) == ("2026-04-01T00:00:00Z", "2026-05-01T00:00:00Z")
     assert (body["revision"], body["final"], body["complete"], body["plan_version"]) == (0, False, True, 1)
-    not_built = ("projected_spend", "projection_method", "projected_exhaustion_at", "dark_days", "ledger_position")
-    assert [body[name] for name in not_built] == [None] * 5
+    assert (body["projected_spend"], body["projection_method"], body["ledger_position"]) == ("0.00", "run_rate", None)
 
 
 def test_percentages_are_exact_to_their_last_digit() -> None:

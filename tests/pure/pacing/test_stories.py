@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 
-from tests.pure.pacing.feeding import Paced, compare
+from tests.pure.pacing.feeding import QUIET, Paced, compare
 from worker.pacing import Event
 
 Json = dict[str, Any]
@@ -40,6 +40,7 @@ PLAN: Json = {
         {"channel": "ctv", "allocated_budget": 500},
         {"channel": "display", "allocated_budget": 500},
     ],
+    "signals": QUIET,
 }
 
 

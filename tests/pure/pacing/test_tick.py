@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from schemas.fields import NANOS, parse_time
-from tests.pure.pacing.feeding import Paced, compare, plan_of
+from tests.pure.pacing.feeding import QUIET, Paced, compare, plan_of
 from tests.pure.pacing.test_snapshot import APRIL, spent
 from worker.pacing import Attribution, Counted, Event, PacingState, PlanHistory, take_tick
 from worker.pacing.state import Closing, DeviationLife, Proposal, Raised
@@ -460,7 +460,7 @@ def test_such_ticks_do_not_count_towards_opening() -> None:
 
 
 def test_a_closing_that_is_not_complete_leaves_what_is_open_for_the_next_tick_that_is() -> None:
-    campaign = Campaign(signals={"over_budget": True})
+    campaign = Campaign(signals={**QUIET, "over_budget": True})
     campaign.take(day(30), spent(5_000))
     events = campaign.take(day(31), complete=False)
     assert [event.kind for event in events] == ["snapshot_taken"]

@@ -219,6 +219,7 @@ _PLAN: Final = {
     "status": "active",
     "partial_period": "full",
     "effective_at": "2026-07-01T00:00:00Z",
+    "projection": "seasonal",
 }
 
 

@@ -46,7 +46,7 @@ EXAMPLES = Path(generate.HERE) / "examples"
 PLAN = """
     campaign_id account_id name currency timezone total_budget flight_start flight_end period rollover curve
     weekday_weights hour_weights blackouts channels deals thresholds signals reallocation daily_budget platform
-    automation budget_change_policy status partial_period effective_at
+    automation budget_change_policy status partial_period effective_at projection
 """
 UPDATE = """
     event_id source campaign_id channel deal_id line_item_id event_time kind spend corrects sequence series currency
@@ -58,6 +58,7 @@ SNAPSHOT = """
     variance_pp band remaining_budget required_daily_spend projected_spend projection_method projected_exhaustion_at
     dark_days data_through late_spend plan_version revision final complete future_spend period_start period_end
     worst_child channel_snapshots deal_snapshots recommendations ledger_position budget_change_policy
+    projected_spend_capped projection_reason rolling_7d_pacing_pct
 """
 DEVIATION = """
     alert_id snapshot_id scope scope_id transition alert_level direction deviation_pct threshold_pct spend

@@ -52,7 +52,10 @@ WITH incoming AS MATERIALIZED (
         channel_snapshots = excluded.channel_snapshots,
         deal_snapshots = excluded.deal_snapshots,
         recommendations = excluded.recommendations,
-        ledger_position = excluded.ledger_position
+        ledger_position = excluded.ledger_position,
+        projected_spend_capped = excluded.projected_spend_capped,
+        projection_reason = excluded.projection_reason,
+        rolling_7d_pacing_pct = excluded.rolling_7d_pacing_pct
     -- An older snapshot, read again or late, never replaces a newer one.
     WHERE (excluded.occurred_at, coalesce(excluded.period_end, '-infinity'), excluded.revision)
         > (c.occurred_at, coalesce(c.period_end, '-infinity'), c.revision)

@@ -1,0 +1,385 @@
+"""
+Projection: what a campaign will have spent by the end of its flight or period, and when its budget is used up.
+
+Three methods, by the plan's `projection`; which one was used stands in the snapshot:
+
+    run_rate     S B / E(t), which is S / C(t) for a plan that was never changed: the pace to date goes on
+    trailing_7d  S + the mean of the last seven active days x the active days left
+    seasonal     S + the days left, each as the days of its weekday were, and the rest of today by the hours' shape
+
+    the path of run_rate      P(x) = S E(x) / E(t)
+    the path of the others    P(x) = S + R(x) - R(t), R being the integral of a density in nanos a day (see `density`)
+
+Days are whole local days of the window, and today is none of them: it is partial. An active day has planned time in
+it, by weekday weights and blackouts; one that is blacked out in part counts as that part of a day, as history and
+ahead alike. `trailing_7d` needs seven active days among the last 28; `seasonal` 20 among the last 56, with two
+Saturdays and two Sundays where the plan spends on them. With fewer, the next simpler method is used, and the reason is
+told: seasonal, trailing_7d, run_rate. While nothing is expected yet there is no projection.
+
+Seasonal means of a weekday: a day's weight is 8 less the whole weeks since it, and the mean of all days counts as one
+more day of weight 8, so that two odd Mondays do not make a Monday; a weekday that was never seen has the mean of all.
+
+Exhaustion is the first instant (of whole nanoseconds) at which the path reaches the budget, strictly before the end.
+Once the budget is spent it is what was observed: the latest event time in the quarter of an hour in which spend
+reached the budget, since the ledger keeps no single updates. Source: contract, rule 11; field definitions 10 and 11.
+What they leave open: a rate below zero, after credits, counts as zero; the capped figure is never below what is spent;
+the rolling pace is that of the last seven whole days, null while there are fewer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from itertools import pairwise
+from math import gcd, lcm
+from typing import Final, NamedTuple
+
+from worker.pacing.density import Density, Ratio, density_of, local_day, ordinal_at
+from worker.pacing.figures import Counted
+from worker.pacing.history import PlanHistory
+from worker.pacing.periods import is_on_quarters
+from worker.pacing.plan import Calendar, Plan, ProjectionMethod
+from worker.pacing.standing import Standing
+
+ROLLING_DAYS: Final = 7
+TRAILING_LOOK_BACK: Final = 28
+SEASONAL_LOOK_BACK: Final = 56
+SEASONAL_DAYS: Final = 20
+SEASONAL_WEEKENDS: Final = 2
+_LOOK_BACK: Final = {"run_rate": ROLLING_DAYS, "trailing_7d": TRAILING_LOOK_BACK, "seasonal": SEASONAL_LOOK_BACK}
+
+_WEEK: Final = 7
+_WEEKEND: Final = (5, 6)
+_NEWEST: Final = SEASONAL_LOOK_BACK // _WEEK
+"""The weight of a day of the last week, and of the mean of all days."""
+
+Path = Callable[[int], Ratio]
+"""The projected spend by an instant, in nanos; it never falls."""
+
+
+class Projection(NamedTuple):
+    """
+    What is projected; *spend* in nanos, uncapped, and *rolling* the pace of the last seven days, both rational.
+
+    *reason* says why it is not the method that the plan asks for, or why there is none.
+    """
+
+    method: ProjectionMethod | None = None
+    spend: Ratio | None = None
+    exhausted_at: int | None = None
+    reason: str | None = None
+    rolling: Ratio | None = None
+
+
+class Ground(NamedTuple):
+    """
+    What a projection rests on besides where the campaign stands.
+
+    *expected* is the campaign's course, which late spend may move where it *is_bent*; *origin* and *until* bound what
+    counts for it, None where nothing does.
+    """
+
+    plan: Plan
+    history: PlanHistory
+    version: int
+    expected: Callable[[int], Ratio]
+    is_bent: bool
+    counted: Counted
+    origin: int | None
+    until: int | None
+
+
+def project(ground: Ground, campaign: Standing, as_of: int) -> Projection:
+    """The projection of a *campaign* that stands so at *as_of*, over its flight or window."""
+    flight, spend = campaign.flight, campaign.figures[0]
+    at = min(max(as_of, flight.start), flight.end)
+    days = _days_before(ground, campaign, at)
+    rolling = None if days is None or days.number < ROLLING_DAYS else _rolling(ground, days, campaign)
+    num, den = campaign.expected
+    is_spent = spend * campaign.scale >= campaign.budget
+    if not num:
+        return Projection(None, None, _observed(ground, campaign) if is_spent else None, _NOTHING_EXPECTED, rolling)
+    learned, reason = _learned(ground, days)
+    if learned is None:
+        method: ProjectionMethod = "run_rate"
+        final = (spend * campaign.budget * den, campaign.scale * num) if spend > 0 else (spend, 1)
+        path = _run_rate(ground, campaign)
+    else:
+        method = learned.method
+        path = _learned_path(learned, spend, at)
+        final = path(flight.end)
+    if is_spent:
+        exhausted_at = _observed(ground, campaign)
+    elif as_of < flight.end and final[0] * campaign.scale >= campaign.budget * final[1]:
+        exhausted_at = first_reaching(path, (campaign.budget, campaign.scale), as_of, flight.end)
+    else:
+        exhausted_at = None
+    return Projection(method, final, exhausted_at, reason, rolling)
+
+
+_NOTHING_EXPECTED: Final = "nothing is expected to be spent yet"
+
+
+def capped(projected: Ratio, campaign: Standing) -> Ratio:
+    """
+    The projected spend where the budget is a hard cap: no more than it, and no less than what is spent.
+
+    >>> from worker.pacing.plan import Flight
+    >>> capped((3000, 1), Standing("campaign", "c", 2000, Flight(0, 9), [1500], (1, 1), 0))
+    (2000, 1)
+    """
+    spend, budget, scale = campaign.figures[0], campaign.budget, campaign.scale
+    if spend * scale >= budget:
+        return spend, 1
+    return (budget, scale) if projected[0] * scale > budget * projected[1] else projected
+
+
+def _run_rate(ground: Ground, campaign: Standing) -> Path:
+    spend, (num, den) = campaign.figures[0], campaign.expected
+
+    def path(instant: int) -> Ratio:
+        expected, of = ground.expected(instant)
+        return spend * expected * den, of * num
+
+    return path
+
+
+def _observed(ground: Ground, campaign: Standing) -> int | None:
+    """When spend reached the budget; None where that was at the end or later."""
+    reached = ground.counted.first_reached(-(-campaign.budget // campaign.scale), ground.origin, ground.until)
+    return reached if reached is not None and reached < campaign.flight.end else None
+
+
+# -- where a path reaches an amount ----------------------------------------------------------------------------------
+
+
+def first_reaching(path: Path, amount: Ratio, after: int, end: int) -> int | None:
+    """
+    The first instant after *after* at which the path has reached the amount; None where that is the end.
+
+    The path is below it at *after*, and not at *end*. It is mostly made of straight pieces: guesses along the line
+    between the bounds, each followed by a halving, meet one soon, and the guess after that is exact.
+
+    >>> first_reaching(lambda instant: (instant, 1), (7, 2), 0, 10)
+    4
+    """
+    low, high = after, end
+    below, above = _less(path(low), amount), _less(path(high), amount)
+    is_guess = True
+    while high - low > 1:
+        middle = (low + high) // 2
+        if is_guess:
+            lack, excess = -below[0] * above[1], above[0] * below[1]
+            middle = min(high - 1, low - (-(high - low) * lack // (lack + excess)))
+        reached = _less(path(middle), amount)
+        if reached[0] < 0:
+            low, below = middle, reached
+        else:
+            high, above = middle, reached
+        is_guess = not is_guess
+    return high if high < end else None
+
+
+def _less(one: Ratio, other: Ratio) -> Ratio:
+    return one[0] * other[1] - other[0] * one[1], one[1] * other[1]
+
+
+# -- whole days ------------------------------------------------------------------------------------------------------
+
+
+class Days(NamedTuple):
+    """The last whole local days of a window, *number* of them, between *edges*.
+
+    The edges go on to the end of tomorrow; *spends* are what was spent between them.
+    """
+
+    today: int
+    number: int
+    edges: tuple[int, ...]
+    spends: Sequence[int]
+
+
+def _days_before(ground: Ground, campaign: Standing, at: int) -> Days | None:
+    """The whole days before an instant of the window; None in zones whose midnights the ledger does not cut at."""
+    plan = ground.plan
+    today, count, edges = _calendar(plan.timezone, campaign.flight.start, at, _LOOK_BACK[plan.projection])
+    return Days(today, count, edges, ground.counted.spend_between(edges)) if edges else None
+
+
+@lru_cache(maxsize=4096)
+def _calendar(zone: str, start: int, instant: int, most: int) -> tuple[int, int, tuple[int, ...]]:
+    """The number of today, how many whole days of the window lie before it, and the midnights from the first on."""
+    today = ordinal_at(zone, instant)
+    if not is_on_quarters(zone):
+        return today, 0, ()
+    first = ordinal_at(zone, start)
+    first += local_day(zone, first).start < start
+    count = max(0, min(most, today - first))
+    return today, count, _midnights(zone, today, count)
+
+
+@lru_cache(maxsize=4096)
+def _midnights(zone: str, today: int, count: int) -> tuple[int, ...]:
+    # Today and tomorrow are asked for as well: the ledger then adds them up as they come, and never looks back.
+    return tuple(local_day(zone, day).start for day in range(today - count, today + 3))
+
+
+def _rolling(ground: Ground, days: Days, campaign: Standing) -> Ratio | None:
+    """Spend over expected spend of the last seven whole days; null where nothing was expected."""
+    first = days.number - ROLLING_DAYS
+    start, end = days.edges[first], days.edges[days.number]
+    if ground.is_bent:
+        num, den = _less(ground.expected(end), ground.expected(start))
+    else:
+        key = ground.version, start, campaign.budget, campaign.scale
+        num, den = ground.history.kept("week", key, lambda: _less(ground.expected(end), ground.expected(start)))
+    return (sum(days.spends[first : days.number]) * den, num) if num > 0 else None
+
+
+# -- what is learned from them ---------------------------------------------------------------------------------------
+
+
+class Learned(NamedTuple):
+    """What was learned from days: a density whose weight is nanos times *unit*."""
+
+    method: ProjectionMethod
+    density: Density
+    nanos: int
+    unit: int
+
+
+def _learned(ground: Ground, days: Days | None) -> tuple[Learned | None, str | None]:
+    """What the plan's method learns from the days, a simpler one where they are few; None for run_rate."""
+    wanted = ground.plan.projection
+    if wanted == "run_rate":
+        return None, None
+    if days is None:
+        return None, f"the days of {ground.plan.timezone} do not begin on quarters of an hour"
+    reason = None
+    if wanted == "seasonal":
+        reason = _too_few_for_seasons(ground, days)
+        if reason is None:
+            return _seasonal(ground, days), None
+    trailing = _trailing(ground, days)
+    if trailing is None:
+        reason = reason or f"trailing_7d needs {ROLLING_DAYS} active days of the last {TRAILING_LOOK_BACK}"
+    return trailing, reason
+
+
+def _learned_path(learned: Learned, spend: int, as_of: int) -> Path:
+    density, nanos, unit = learned.density, learned.nanos, learned.unit
+    before = density.reached(as_of)
+
+    def path(instant: int) -> Ratio:
+        num, den = _less(density.reached(instant), before)
+        return spend * den * unit + num * nanos, den * unit
+
+    return path
+
+
+def _trailing(ground: Ground, days: Days) -> Learned | None:
+    """The mean of the last seven active days; None where there are fewer."""
+    parts, whole = _parts(ground, days, with_hours=False)
+    active = [place for place, part in enumerate(parts) if part and days.number - place <= TRAILING_LOOK_BACK]
+    last = active[-ROLLING_DAYS:]
+    if len(last) < ROLLING_DAYS:
+        return None
+    spend = max(0, sum(days.spends[place] for place in last))
+    return Learned(
+        "trailing_7d", _activity(ground.plan, with_hours=False), spend * whole, sum(parts[place] for place in last)
+    )
+
+
+def _activity(plan: Plan, *, with_hours: bool) -> Density:
+    """The density that gives every active day the weight 1."""
+    weekdays = tuple(1 if weight else 0 for weight in plan.calendar.weekday_weights or (1,) * _WEEK)
+    return density_of(_calendar_with(plan, weekdays, with_hours=with_hours))
+
+
+def _calendar_with(plan: Plan, weekdays: tuple[int, ...], *, with_hours: bool) -> Calendar:
+    hours = plan.calendar.hour_weights if with_hours else ()
+    return Calendar(plan.timezone, weekdays, hours, plan.calendar.blackouts)
+
+
+def _parts(ground: Ground, days: Days, *, with_hours: bool) -> tuple[tuple[int, ...], int]:
+    """How much of each whole day is active, in parts of the whole, and how many parts a whole day has."""
+
+    def make() -> tuple[tuple[int, ...], int]:
+        density = _activity(ground.plan, with_hours=with_hours)
+        edges = days.edges[: days.number + 1]
+        reached = [density.reached(edge) for edge in edges]
+        parts = [_less(after, before) for before, after in pairwise(reached)]
+        whole = lcm(*(den // gcd(num, den) for num, den in parts))
+        return tuple(num * whole // den for num, den in parts), whole
+
+    name = "parts by the hour" if with_hours else "parts"
+    return ground.history.kept(name, (ground.version, days.today, days.number), make)
+
+
+def _too_few_for_seasons(ground: Ground, days: Days) -> str | None:
+    """Why the weekdays cannot be told apart yet."""
+    parts, _ = _parts(ground, days, with_hours=True)
+    weights = ground.plan.calendar.weekday_weights
+    counts = [0] * _WEEK
+    for place, part in enumerate(parts):
+        counts[_weekday(days, place)] += part > 0
+    weekends = min((counts[day] for day in _WEEKEND if not weights or weights[day]), default=SEASONAL_WEEKENDS)
+    if sum(counts) >= SEASONAL_DAYS and weekends >= SEASONAL_WEEKENDS:
+        return None
+    return (
+        f"seasonal needs {SEASONAL_DAYS} active days with two of each weekend day among the last {SEASONAL_LOOK_BACK}; "
+        f"there are {sum(counts)}"
+    )
+
+
+def _weekday(days: Days, place: int) -> int:
+    """Day 1 of the calendar is a Monday."""
+    return (days.today - days.number + place - 1) % _WEEK
+
+
+def _seasonal(ground: Ground, days: Days) -> Learned:
+    """A density whose weekdays weigh what they were seen to spend, in nanos, with the plan's hours and blackouts."""
+    parts, whole = _parts(ground, days, with_hours=True)
+    key = ground.version, days.today, days.number, tuple(days.spends[: days.number])
+
+    def make() -> Learned:
+        means, unit = weekday_means(
+            [
+                (_weekday(days, place), _NEWEST - (days.number - place - 1) // _WEEK, days.spends[place], part)
+                for place, part in enumerate(parts)
+                if part
+            ],
+            whole,
+        )
+        weights = ground.plan.calendar.weekday_weights or (1,) * _WEEK
+        weekdays = tuple(mean if weight else 0 for mean, weight in zip(means, weights, strict=True))
+        return Learned("seasonal", Density(_calendar_with(ground.plan, weekdays, with_hours=True)), 1, unit)
+
+    return ground.history.kept("seasonal", key, make)
+
+
+def weekday_means(seen: Sequence[tuple[int, int, int, int]], whole: int) -> tuple[list[int], int]:
+    """
+    The mean spend of each weekday as integers over a common denominator, recency-weighted and shrunk.
+
+        mean of k = (sum of weight x spend of k's days + 8 m) / (sum of weight x active part of k's days + 8)
+
+    m being the same of all days without the 8s. *seen* are (weekday, weight, nanos, active parts) of the days, *whole*
+    the parts of a whole day.
+
+    >>> means, unit = weekday_means([(0, 8, 300, 1), (1, 8, 100, 1)], 1)
+    >>> [mean // unit for mean in means]
+    [250, 150, 200, 200, 200, 200, 200]
+    """
+    spends, parts = [0] * _WEEK, [0] * _WEEK
+    for weekday, weight, nanos, part in seen:
+        spends[weekday] += weight * nanos
+        parts[weekday] += weight * part
+    spend, total, prior = sum(spends), sum(parts), _NEWEST * whole
+    unit = lcm(*(part + prior for part in parts))
+    # Each is whole (spends total + prior spend) / (total (parts + prior)); below zero it counts as zero.
+    means = [
+        max(0, whole * (of_day * total + prior * spend)) * (unit // (part + prior))
+        for of_day, part in zip(spends, parts, strict=True)
+    ]
+    return means, unit * total
