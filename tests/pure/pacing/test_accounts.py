@@ -138,6 +138,10 @@ def test_what_is_added_is_what_was_told(num: int, den: int, unit: int) -> None:
     assert as_told(num, den, unit) == round(Fraction(num, den * unit)) * unit
 
 
+def test_a_tie_goes_to_the_even_unit() -> None:
+    assert [as_told(num, 2, CENT) // CENT for num in (5 * CENT, 7 * CENT, -5 * CENT)] == [2, 4, -2]
+
+
 def test_money_of_two_currencies_is_never_added() -> None:
     rollup = Rollup()
     rollup.add(child())
