@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from schemas.messages import Event, EventId, Id, Level, Scope
+from schemas.messages import EventId, Id, Level, Scope, ScopedEvent
 
 AlertKind = Literal[
     "spend_outside_flight",
@@ -32,11 +32,11 @@ AlertKind = Literal[
 ]
 
 
-class _Alert(Event):
+class _Alert(ScopedEvent):
     alert_id: EventId = Field(description="The signal's id, the same when it is raised and when it is cleared.")
     kind: AlertKind = Field(description="Which signal it is.")
     scope: Scope = Field(description="What it is about.")
-    scope_id: Id = Field(description="Its name: the campaign_id, the channel, the deal_id.")
+    scope_id: Id = Field(description="Its name: the campaign_id, the channel, the deal_id, the account_id.")
     alert_level: Level = Field(description="`critical` where money is gone or missing, else `warning`.")
     message: str = Field(description="A sentence for a person, with the figures.")
     evidence: dict[str, Any] = Field(description="The figures, by kind; empty when it is cleared.")

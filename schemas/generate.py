@@ -18,6 +18,8 @@ from typing import Any, Final, Literal, NamedTuple
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
 
+from schemas.account import AccountSnapshotTaken
+from schemas.account_plan import AccountPlan
 from schemas.alert import AlertCleared, AlertRaised
 from schemas.campaign_plan import CampaignPlan
 from schemas.dead_letter import DeadLetterHeaders
@@ -51,6 +53,7 @@ class Described(NamedTuple):
 MESSAGES: Final = (
     Described("campaign_plan", CampaignPlan, "in"),
     Described("spend_update", SpendUpdate, "in"),
+    Described("account_plan", AccountPlan, "in", "account_id"),
     Described("snapshot_taken", SnapshotTaken, "out"),
     Described("deviation_detected", DeviationDetected, "out"),
     Described("deviation_resolved", DeviationResolved, "out"),
@@ -58,6 +61,7 @@ MESSAGES: Final = (
     Described("alert_raised", AlertRaised, "out"),
     Described("alert_cleared", AlertCleared, "out"),
     Described("tick_closed", TickClosed, "out", "partition"),
+    Described("account_snapshot_taken", AccountSnapshotTaken, "out", "account_id"),
 )
 
 
@@ -134,11 +138,11 @@ def _is_discriminator(word: str, part: Any) -> bool:
 
 _KEYS: Final[dict[str, Json]] = {
     "campaign_id": {"type": "string", "description": "The campaign_id, as UTF-8 bytes, without quotes."},
+    "account_id": {"type": "string", "description": "The account_id, as UTF-8 bytes, without quotes."},
     "partition": {"type": "string", "description": "The partition's number, as decimal digits."},
 }
 
 _PARTITIONING: Final[Json] = {
-    "key": "campaign_id as UTF-8 bytes",
     "partitioner": "murmur2 of the key, the default of Java producers; librdkafka: murmur2_random",
     "partitions": "the same number for every topic, so that a campaign's plan, spend and events share a partition",
     "otherwise": "a record under another key or in another partition goes to the dead letters as wrong_partition",
@@ -210,8 +214,9 @@ def _channel(address: str, message: str, about: str, more: Json) -> Json:
 def _topic(message: Described) -> Json:
     """How a producer finds a plan's or an update's partition, and how the topic is kept."""
     kept: Json = {"kafka": {"topicConfiguration": {"cleanup.policy": ["compact"]}}}
-    more: Json = {"bindings": kept} if message.model is CampaignPlan else {}
-    return {**more, "x-partitioning": _PARTITIONING} if message.key == "campaign_id" else more
+    more: Json = {"bindings": kept} if message.model in (CampaignPlan, AccountPlan) else {}
+    partitioning = {"key": f"{message.key} as UTF-8 bytes", **_PARTITIONING}
+    return more if message.key == "partition" else {**more, "x-partitioning": partitioning}
 
 
 def _operations() -> Iterator[tuple[str, Json]]:

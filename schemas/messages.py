@@ -221,7 +221,7 @@ class Part(Message):
 
 
 class Event(Message):
-    """A message that goes out about a campaign: every field is there, null where it is undefined."""
+    """A message that goes out about a campaign or an account: every field is there, null where it is undefined."""
 
     event_id: EventId = Field(
         description="UUIDv5 of type, campaign, tick and what tells two apart: the same input gives the same id."
@@ -231,6 +231,15 @@ class Event(Message):
     campaign_id: Id = Field(description="The campaign it is about; also the record's key, as UTF-8 bytes.")
     account_id: Id = Field(description="The account the campaign belongs to.")
     currency: Currency = Field(description="ISO 4217; all money of the event is in it.")
+
+
+class ScopedEvent(Event):
+    """An event that may be about an account, and so about no campaign."""
+
+    campaign_id: Id | None = Field(  # type: ignore[assignment]  # wider than an event of a campaign alone
+        description="The campaign it is about, and the record's key; null of an account, whose id is the key then."
+    )
+    account_id: Id = Field(description="The account it is about, or the campaign belongs to.")
 
 
 class Input(Message):

@@ -24,7 +24,7 @@ SERIES_LIMIT: Final = "series_limit"
 REASONS: Final = {
     MALFORMED_JSON: "The value is not one UTF-8 JSON object, or nests too deep.",
     INVALID_FIELD: "A field of a spend update is missing, of the wrong type, out of range, or breaks its kind's rules.",
-    WRONG_PARTITION: "The record's key or partition is not its campaign's: it would meet no plan.",
+    WRONG_PARTITION: "The record's key or partition is not its campaign's or account's: it would meet no plan.",
     CONFLICTING_UPDATE: "The id is known with another body; the first one stands.",
     UNMATCHED_CORRECTION: "What it corrects has not come within the horizon.",
     NOT_CORRECTABLE: "It corrects a correction or a cumulative report.",

@@ -466,6 +466,27 @@ class CampaignPlan(msgspec.Struct):
     projection: Literal["run_rate", "trailing_7d", "seasonal"] = "run_rate"
 
 
+class AccountPlan(msgspec.Struct):
+    """An account's own cap that is well formed, defaults filled in."""
+
+    account_id: Id
+    currency: Currency
+    total_budget: Budget
+    flight_start: Moment
+    flight_end: Moment
+    timezone: Zone = Zone("UTC")
+    period: Literal["flight", "weekly", "monthly", "quarterly"] = "flight"
+    thresholds: Thresholds = msgspec.field(default_factory=Thresholds)
+
+
+def decode_account_plan(value: bytes | None) -> AccountPlan | None:
+    """The account plan in *value*, None where it is not well formed."""
+    try:
+        return msgspec.convert(read_json(value), AccountPlan, dec_hook=_read_field)
+    except _UNREADABLE:
+        return None
+
+
 def decode_plan(value: bytes | None) -> CampaignPlan | None:
     """The plan in *value*, None where it is not well formed."""
     try:
@@ -618,6 +639,13 @@ def explain_update(value: bytes | None) -> tuple[Fault, ...]:
 def explain_plan(value: bytes | None) -> tuple[Fault, ...]:
     """Every fault of form of a plan; none if it is well formed. Imports pydantic."""
     from schemas.campaign_plan import CampaignPlan as Model
+
+    return _explain(value, Model)
+
+
+def explain_account_plan(value: bytes | None) -> tuple[Fault, ...]:
+    """Every fault of form of an account plan; none if it is well formed. Imports pydantic."""
+    from schemas.account_plan import AccountPlan as Model
 
     return _explain(value, Model)
 

@@ -17,6 +17,7 @@ Read in this order; what a module needs stands before it.
     settings      topics      events      metrics         each one list: what can be set, read, told and watched
     lane          record batches from Kafka, whole
     partition     checkpoint     restore     tick         one partition's ledger while it is owned
+    accounts      what partitions tell each other of accounts, and what is told of those
     app           the only place where these are put together
     sink/         the events, from Kafka into PostgreSQL
     outlook/      the period before and the period after, from the events as they were published

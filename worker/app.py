@@ -29,12 +29,14 @@ from yarl import URL
 
 from schemas.reasons import REASONS
 from worker import lane, web
+from worker.accounts import AccountStage
 from worker.checkpoint import Checkpoints, new_producer
 from worker.clock import Clock
 from worker.events import EventWriter
 from worker.exits import WATCH_SECONDS, Exit, Watchdog, leave, or_leave
 from worker.lag import LagWatch
 from worker.ledger import Ledger
+from worker.ledger.accounts import AccountLedger
 from worker.ledger.identity import BUCKETS
 from worker.limits import ledger_limits
 from worker.logs import configure as configure_logs
@@ -48,6 +50,8 @@ from worker.sink.thread import SinkThread
 from worker.tick import Schedule, Ticks
 from worker.topics import (
     BrokerUnavailableError,
+    account_ledger_topic,
+    account_topics,
     broker_admin,
     check_topics,
     input_topics,
@@ -117,15 +121,30 @@ class Parts:
         """Its history."""
         return Changelog(self._settings, TopicPartition(ledger_topic(self._settings), number), self.watchdog)
 
+    def account_changelog(self, number: int) -> Changelog:
+        """The history of its accounts."""
+        return Changelog(self._settings, TopicPartition(account_ledger_topic(self._settings), number), self.watchdog)
+
+    def accounts(self, number: int) -> AccountStage:
+        """Its account stage, empty."""
+        plans, parts = account_topics(self._settings)
+        return AccountStage(
+            AccountLedger(number, self._settings.partitions, plans=plans, parts=parts),
+            self._settings.partitions,
+            plans=plans,
+            parts=parts,
+            changelog=account_ledger_topic(self._settings),
+            metrics=self.metrics,
+        )
+
     def partition(self, number: int) -> Partition:
         """Its ledger, empty."""
-        plans, spend = input_topics(self._settings)
         limits = ledger_limits(self._settings)
         return Partition(
             Ledger(number, self._settings.partitions, limits),
             Outbox(number, self._writer),
-            plans=plans,
-            spend=spend,
+            inputs=input_topics(self._settings),
+            accounts=self.accounts(number),
             metrics=self.metrics,
             most_unsaved=self._settings.checkpoint_records,
             width_ms=max(1, limits.horizon_ms // BUCKETS),
@@ -168,13 +187,14 @@ def create_app(
     """
     lane.install()
     parts = Parts(settings, producer, clock)
-    ownership = Ownership(settings, input_topics(settings), parts, parts.watchdog, parts.metrics)
+    ticked, beside = input_topics(settings), account_topics(settings)
+    ownership = Ownership(settings, ticked, beside, parts, parts.watchdog, parts.metrics)
     parts.ownership = ownership
     app = PacingApp(settings.app_id, **faust_options(settings))
     app.transport = lane_transport(app, settings, ownership)
     connect(app, settings, ownership)
     lag_watch = LagWatch(ownership, parts.watchdog, parts.metrics)
-    parts.metrics.expect_inputs(input_topics(settings), list(REASONS))
+    parts.metrics.expect_inputs((*ticked, *beside), list(REASONS))
     parts.metrics.expect_outputs(output_topics(settings).values())
     parts.metrics.tick_period_seconds.set(settings.tick_seconds)
     return Worker(settings, app, ownership, lag_watch, parts.watchdog, parts.metrics)
@@ -182,7 +202,8 @@ def create_app(
 
 def connect(app: faust.App, settings: Settings, ownership: Ownership) -> None:
     """The agents and signals: all that the worker knows of Faust from day to day."""
-    for name, topic in zip(("plans", "spend"), input_topics(settings), strict=True):
+    topics = (*input_topics(settings), *account_topics(settings))
+    for name, topic in zip(("plans", "spend", "account_plans", "account_parts"), topics, strict=True):
         source = app.topic(topic, schema=lane.WholeTake(), acks=False)
 
         @app.agent(source, name=name)  # type: ignore[untyped-decorator]

@@ -43,13 +43,14 @@ class Cut(NamedTuple):
     What one checkpoint writes: taken in one go between two folds, so that its parts belong together.
 
     *positions* is where the partition stood; the marker, the last record of *ledger*, says the same. *tick* is the one
-    that was opened since the last cut.
+    that was opened since the last cut. *parts* go to other partitions as well: by topic and partition.
     """
 
     outputs: Mapping[str, Sequence[Written]]
     ledger: Sequence[tuple[bytes, bytes | None]]
     positions: Mapping[str, int]
     tick: int | None = None
+    parts: Mapping[tuple[str, int], Sequence[Written]] = {}
 
 
 class RecordTooLargeError(Exception):
@@ -83,24 +84,25 @@ class Checkpoints:
         await self._producer.begin_transaction()
         told = max(self._clock.now(), cut.tick or 0)
         size, writes = 0, []
-        for topic, batch in self._batches(cut):
+        for topic, partition, batch in self._batches(cut):
             size += batch.size()
-            writes.append(await self._send(topic, batch))
+            writes.append(await self._send(topic, partition, batch))
         self._clock.hold_against(await asyncio.gather(*writes), told)
         await self._producer.commit_transaction()
         return size
 
-    async def _send(self, topic: str, batch: BatchBuilder) -> asyncio.Future[Any]:
-        acknowledged: asyncio.Future[Any] = await self._producer.send_batch(batch, topic, partition=self._partition)
+    async def _send(self, topic: str, partition: int, batch: BatchBuilder) -> asyncio.Future[Any]:
+        acknowledged: asyncio.Future[Any] = await self._producer.send_batch(batch, topic, partition=partition)
         return acknowledged
 
-    def _batches(self, cut: Cut) -> Iterator[tuple[str, BatchBuilder]]:
+    def _batches(self, cut: Cut) -> Iterator[tuple[str, int, BatchBuilder]]:
         """Outputs first and the ledger after them, so that the marker is the last record written."""
-        for topic, records in cut.outputs.items():
+        mine = {(topic, self._partition): records for topic, records in cut.outputs.items()}
+        for (topic, partition), records in (*mine.items(), *cut.parts.items()):
             for batch in self._pack(records):
-                yield topic, batch
+                yield topic, partition, batch
         for batch in self._pack(Written(key, value) for key, value in cut.ledger):
-            yield self._ledger_topic, batch
+            yield self._ledger_topic, self._partition, batch
 
     def _pack(self, records: Iterable[Written]) -> Iterator[BatchBuilder]:
         batch = self._producer.create_batch()

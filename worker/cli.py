@@ -134,6 +134,9 @@ def _add_explained(commands: Any, name: str, run: Callable[[argparse.Namespace],
 def _add_evaluate(commands: Any) -> None:
     evaluate = _add_offline(commands, "evaluate", _evaluate, "take one tick offline: files in, NDJSON out", EVALUATE)
     evaluate.add_argument("--as-of", required=True, metavar="TIME", help="the tick: an RFC 3339 time with an offset")
+    evaluate.add_argument(
+        "--accounts", nargs="?", const="", metavar="FILE", help="print the accounts as well; FILE: their caps"
+    )
 
 
 def _add_replay(commands: Any) -> None:
@@ -226,7 +229,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     from worker.evaluate import evaluate
 
     _look_for_garbage_seldom()
-    return evaluate(options.plan, options.spend, options.as_of)
+    return evaluate(options.plan, options.spend, options.as_of, options.accounts)
 
 
 def _replay(options: argparse.Namespace) -> int:

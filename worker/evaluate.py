@@ -7,41 +7,50 @@ from when it counts does so from the start of its flight. Source: contract, rule
 
     plan file  ─┐
     spend file ─┴─▶ items, by the chunk ─▶ ledger ─▶ tick ─▶ events, in the order of the plan file
+    cap file   ───▶ ..., where accounts are asked for ─────▶ theirs, by account and currency, after those
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from typing import Final
 
+from worker.events import encode_body
 from worker.faults import Faults
 from worker.ledger import Ledger, LedgerLimits
-from worker.offline import fold_plans, fold_spend, lines, take_tick
+from worker.ledger.accounts import AccountLedger
+from worker.offline import as_numbered, batch, fold_plans, fold_spend, lines, take_tick
 from worker.recorded import read
 
 NO_OTHER_TICK: Final = 1 << 62
 """So long after the one tick that spend dated after it is parted by none (nanoseconds; 146 years)."""
 
 
-def evaluate(plan: str, spend: str, as_of: str) -> int:
+NO_CAPS: Final = ""
+"""Accounts are asked for, and none has a cap."""
+
+
+def evaluate(plan: str, spend: str, as_of: str, accounts: str | None = None) -> int:
     """
     Print the events as of *as_of* for the files called *plan* and *spend*; faults go to standard error.
 
-    Returns the exit code: 0, or 2 if there was a fault. What is good in the files is evaluated in either case.
+    With *accounts* those of the accounts come after them; it is the file of their caps, or `NO_CAPS`. Returns the exit
+    code: 0, or 2 if there was a fault. What is good in the files is evaluated in either case.
     """
     faults = Faults()
     tick = faults.time("--as-of", as_of)
-    faults.one_standard_input(plan=plan, spend=spend)
+    faults.one_standard_input(plan=plan, spend=spend, accounts=accounts)
     if tick is not None and not faults.found:
-        sys.stdout.buffer.writelines(_events(plan, spend, tick, faults))
+        sys.stdout.buffer.writelines(_events(plan, spend, accounts, tick, faults))
         sys.stdout.buffer.flush()
     return faults.code
 
 
-def _events(plan: str, spend: str, tick: int, faults: Faults) -> Iterator[bytes]:
+def _events(plan: str, spend: str, accounts: str | None, tick: int, faults: Faults) -> Iterator[bytes]:
     """
-    The lines of the tick: campaigns in the order of the plan file, each with its snapshot first.
+    The lines of the tick: campaigns in the order of the plan file, each with its snapshot first; then the accounts.
 
     None where a file could not be read: a campaign without its spend is no good campaign.
     """
@@ -51,4 +60,24 @@ def _events(plan: str, spend: str, tick: int, faults: Faults) -> Iterator[bytes]
     fold_plans(ledger, plan, faults)
     for items in read(spend, faults):
         fold_spend(ledger, spend, items, faults)
-    return iter(()) if faults.a_file_is_unread else lines(ledger, take_tick(ledger, tick, first=True))
+    caps = None if accounts is None else _fold_caps(accounts, faults)
+    if faults.a_file_is_unread:
+        return iter(())
+    told = lines(ledger, take_tick(ledger, tick, first=True))
+    return told if caps is None else chain(told, _accounts(ledger, caps, tick))
+
+
+# --- accounts --------------------------------------------------------------------------------------------------------
+
+
+def _fold_caps(name: str, faults: Faults) -> AccountLedger:
+    """The accounts with the caps of a file; of two of one account the later wins."""
+    ledger = AccountLedger(0, 0, plans=name, parts="")
+    for items in read(name, faults) if name != NO_CAPS else ():
+        faults.tell_caps(name, ledger.fold_plans(batch(name, items.numbers, items.values)), as_numbered)
+    return ledger
+
+
+def _accounts(ledger: Ledger, accounts: AccountLedger, tick: int) -> Iterator[bytes]:
+    """The lines of the accounts, once the campaigns of *ledger* are judged."""
+    yield from (encode_body(event.body) + b"\n" for event in accounts.judge_all(tick, ledger.take_rollup()))

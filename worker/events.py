@@ -51,9 +51,9 @@ def event_headers(body: Body, source: str) -> list[Header]:
     """
     The CloudEvents 1.0 attributes of an event as Kafka headers; *source* names the application.
 
-    The subject is the campaign, or the partition where an event is about a whole partition (``tick_closed``).
+    The subject is the campaign; the account where an event is about none; else the partition (``tick_closed``).
     """
-    subject = body["campaign_id"] if "campaign_id" in body else str(body["partition"])
+    subject = body.get("campaign_id") or body.get("account_id") or str(body["partition"])
     return [
         SPEC_VERSION,
         ("ce_id", body["event_id"].encode()),
@@ -73,7 +73,7 @@ class EventWriter:
         self._source = source
 
     def message(self, body: Body) -> Message:
-        """The message of one event, keyed by its campaign (else by its partition)."""
+        """The message of one event, keyed by its campaign (else its account, else its partition)."""
         headers = event_headers(body, self._source)
         # The subject is the sixth header and, for every event, also the key.
         return Message(self._topics[body["event_type"]], headers[5][1], encode_body(body), headers)

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from schemas import wire
 from schemas.fields import parse_time
 from worker.files import STDIN
-from worker.intake import Unreadable, plan_of
+from worker.intake import Unreadable, account_plan_of, plan_of
 from worker.ledger import Folded, Refused
 
 BAD_INPUT: Final = 2
@@ -77,6 +77,11 @@ class Faults:
         for refused in folded.refused:
             self._tell_each(file, refused, number_of(refused.offset), _faults_of_plan)
 
+    def tell_caps(self, file: str, folded: Folded, number_of: NumberOf) -> None:
+        """What was wrong with caps of accounts."""
+        for refused in folded.refused:
+            self._tell_each(file, refused, number_of(refused.offset), _faults_of_cap)
+
     def tell_spend(self, file: str, folded: Folded, number_of: NumberOf) -> None:
         """What was wrong with spend."""
         # Late are corrections of earlier batches whose original has come by now and cannot be corrected.
@@ -107,4 +112,10 @@ class Faults:
 def _faults_of_plan(value: bytes | None) -> tuple[wire.Fault, ...]:
     """Every fault of a plan: of its form, or if that is good of its meaning."""
     plan = plan_of(value)
+    return plan.faults if isinstance(plan, Unreadable) else ()
+
+
+def _faults_of_cap(value: bytes | None) -> tuple[wire.Fault, ...]:
+    """The same of a cap."""
+    plan = account_plan_of(value)
     return plan.faults if isinstance(plan, Unreadable) else ()

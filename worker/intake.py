@@ -19,6 +19,7 @@ from typing import Final, NamedTuple
 
 from schemas import reasons, wire
 from schemas.wire import Fault
+from worker.pacing.accounts import read_account_plan
 from worker.pacing.plan import Plan
 from worker.pacing.reading import NOT_BUILT, read_plan
 
@@ -47,6 +48,15 @@ def plan_of(value: bytes | None) -> Plan | Unreadable:
         faults = wire.explain_plan(value)
         return _form((*faults, *_faults_beside(value, faults)), reasons.INVALID_PLAN, "not a campaign plan")
     plan = read_plan(message)
+    return plan if isinstance(plan, Plan) else _meaning(plan)
+
+
+def account_plan_of(value: bytes | None) -> Plan | Unreadable:
+    """The cap in *value*, or every reason why there is none."""
+    message = wire.decode_account_plan(value)
+    if message is None:
+        return _form(wire.explain_account_plan(value), reasons.INVALID_PLAN, "not an account plan")
+    plan = read_account_plan(message)
     return plan if isinstance(plan, Plan) else _meaning(plan)
 
 

@@ -181,7 +181,7 @@ class Metrics:
     checkpoint_records = counter(
         "pacing_checkpoint_records_total",
         "Records written in committed checkpoints.",
-        kind=("ledger", "event", "dead_letter"),
+        kind=("ledger", "event", "dead_letter", "part"),
     )
     checkpoint_bytes = counter("pacing_checkpoint_bytes_total", "Bytes written in committed checkpoints.")
     checkpoint_last = gauge(
@@ -206,6 +206,15 @@ class Metrics:
     tick_last = gauge("pacing_tick_last_timestamp_seconds", "The last tick closed.", partition=BY_PARTITION)
     tick_period_seconds = gauge("pacing_tick_period_seconds", "The setting PACING_TICK_SECONDS.")
     tick_campaigns = counter("pacing_tick_campaigns_total", "Campaigns evaluated at ticks.")
+    account_ticks = counter(
+        "pacing_account_ticks_total",
+        "Ticks of accounts: all partitions had closed them; complete, if each had read all its input.",
+        complete=("true", "false"),
+    )
+    account_ticks_skipped = counter(
+        "pacing_account_ticks_skipped_total",
+        "Ticks of accounts never taken: a partition passed one over, or was too far behind.",
+    )
     events = counter(
         "pacing_events_total",
         "Events that ticks led to, by type.",
@@ -217,6 +226,7 @@ class Metrics:
             "alert_raised",
             "alert_cleared",
             "tick_closed",
+            "account_snapshot_taken",
         ),
     )
 

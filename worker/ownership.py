@@ -26,7 +26,7 @@ from worker.partition import by_partition
 from worker.waiting import cancelled, wait_at_most
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from worker.checkpoint import Checkpoints
     from worker.exits import Watchdog
@@ -53,6 +53,9 @@ class Parts(Protocol):
 
     def changelog(self, number: int) -> Changelog:
         """Its history."""
+
+    def account_changelog(self, number: int) -> Changelog:
+        """The history of its accounts."""
 
     def partition(self, number: int) -> Partition:
         """Its ledger, empty."""
@@ -95,13 +98,24 @@ class Held:
 
 
 class Ownership:
-    """The partitions of this worker. The lane asks it where each stands; Faust's signals tell it what it owns."""
+    """
+    The partitions of this worker. The lane asks it where each stands; Faust's signals tell it what it owns.
+
+    *ticked* are the inputs that a tick waits for, plans first; *beside* those of the accounts.
+    """
 
     def __init__(
-        self, settings: Settings, topics: tuple[str, ...], parts: Parts, watchdog: Watchdog, metrics: Metrics
+        self,
+        settings: Settings,
+        ticked: tuple[str, ...],
+        beside: tuple[str, ...],
+        parts: Parts,
+        watchdog: Watchdog,
+        metrics: Metrics,
     ) -> None:
         self._settings = settings
-        self._topics = topics
+        self._ticked = ticked
+        self._topics = (*ticked, *beside)
         self._parts = parts
         self._watchdog = watchdog
         self._metrics = metrics
@@ -169,8 +183,8 @@ class Ownership:
     # --- asked by the ticks ------------------------------------------------------------------------------------------
 
     async def ends(self, number: int) -> dict[str, int]:
-        """The offset at which each input of a partition ends now, by topic."""
-        ends = await self.consumer.lane_thread.end_offsets(self.inputs(number))
+        """The offset at which each input that a tick waits for ends now, by topic."""
+        ends = await self.consumer.lane_thread.end_offsets([TP(topic, number) for topic in self._ticked])
         return {tp.topic: end for tp, end in ends.items()}
 
     async def reopen_plans(self, number: int) -> None:
@@ -238,14 +252,17 @@ class Ownership:
     def _copartitioned(self, tps: Iterable[TP]) -> set[int]:
         """The numbers assigned, which must be the same for every input: a campaign's plan and spend meet in one."""
         numbers = by_partition(tps)
-        plans, spend = (numbers.get(topic, set()) for topic in self._topics)
-        if plans != spend:
-            leave(
-                Exit.NOT_COPARTITIONED,
-                f"assigned partitions {sorted(plans)} of {self._topics[0]}, but {sorted(spend)} of {self._topics[1]}:"
-                " do both topics have the same number of partitions?",
-            )
-        return plans
+        first = self._topics[0]
+        mine = numbers.get(first, set())
+        for topic in self._topics[1:]:
+            others = numbers.get(topic, set())
+            if others != mine:
+                leave(
+                    Exit.NOT_COPARTITIONED,
+                    f"assigned partitions {sorted(mine)} of {first}, but {sorted(others)} of {topic}:"
+                    " do both topics have the same number of partitions?",
+                )
+        return mine
 
     # --- one partition -----------------------------------------------------------------------------------------------
 
@@ -273,15 +290,21 @@ class Ownership:
 
     async def _read(self, number: int, checkpoints: Checkpoints) -> Held:
         partition = self._parts.partition(number)
-        changelog = self._parts.changelog(number)
-        records = await changelog.read()
-        self._metrics.restore_records.inc(changelog.records_read)
         bounds = await self._bounds(number)
-        if not restore.load(partition.ledger, records):
-            restore.begin_anew(partition.ledger, bounds)
-        restore.check(partition.ledger, bounds)
+        await self._load(partition.ledger, self._parts.changelog(number), _of(bounds, self._ticked))
+        accounts = partition.accounts
+        await self._load(accounts.ledger, self._parts.account_changelog(number), _of(bounds, accounts.topics))
         saver = self._parts.saver(partition, checkpoints)
         return Held(partition, checkpoints, saver, self._parts.ticks(partition, saver))
+
+    async def _load(
+        self, ledger: restore.Restorable, changelog: Changelog, bounds: Mapping[str, restore.Bounds]
+    ) -> None:
+        records = await changelog.read()
+        self._metrics.restore_records.inc(changelog.records_read)
+        if not restore.load(ledger, records):
+            restore.begin_anew(ledger, bounds)
+        restore.check(ledger, bounds)
 
     async def _bounds(self, number: int) -> dict[str, restore.Bounds]:
         thread = self.consumer.lane_thread
@@ -304,6 +327,10 @@ class Ownership:
         """Forget a partition that another worker has now."""
         await self.held.pop(number).checkpoints.stop()
         self._metrics.forget_partition(number)
+
+
+def _of(bounds: Mapping[str, restore.Bounds], topics: Iterable[str]) -> dict[str, restore.Bounds]:
+    return {topic: bounds[topic] for topic in topics}
 
 
 def collect_and_freeze() -> None:

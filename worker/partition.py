@@ -25,10 +25,13 @@ if TYPE_CHECKING:
 
     from prometheus_client import Gauge
 
+    from worker.accounts import AccountStage
     from worker.events import EventWriter
     from worker.lane import Fetched, Take
     from worker.ledger import Folded, Ledger, RecordBatch, Refused
+    from worker.ledger.accounts import AccountLedger
     from worker.metrics import Metrics
+    from worker.pacing import Event
 
 # How long one partition may keep the event loop to itself while it folds.
 TURN_SECONDS = 0.01
@@ -105,9 +108,9 @@ class InputCounts:
 
 class Partition:
     """
-    One partition that this worker owns.
+    One partition that this worker owns: its campaigns' ledger and, beside it, its *accounts*.
 
-    *plans* and *spend* are the input topics; the ledger stands at ``ledger.positions[topic]`` in each. So many
+    *inputs* are the campaigns', plans and spend; where it stands in each input is in ``positions``. So many
     *most_unsaved* updates make a checkpoint early. Within *width_ms* of record time the ledger forgets nothing.
     """
 
@@ -116,8 +119,8 @@ class Partition:
         ledger: Ledger,
         outbox: Outbox,
         *,
-        plans: str,
-        spend: str,
+        inputs: tuple[str, str],
+        accounts: AccountStage,
         metrics: Metrics,
         most_unsaved: int,
         width_ms: int,
@@ -125,6 +128,7 @@ class Partition:
         self.number = ledger.partition
         self.ledger = ledger
         self.outbox = outbox
+        self.accounts = accounts
         self.is_open = False
         self.opened_tick: int | None = None
         self.moved = asyncio.Event()
@@ -132,14 +136,24 @@ class Partition:
         self._unsaved = 0
         self._most_unsaved = most_unsaved
         self._width_ms = width_ms
-        self._plans = plans
-        self._spend = spend
-        self._counts = {topic: InputCounts(metrics, topic, self.number) for topic in (plans, spend)}
+        self._plans, self._spend = inputs
+        self._metrics = metrics
+        self._counts = {topic: InputCounts(metrics, topic, self.number) for topic in self.topics}
 
     @property
-    def topics(self) -> tuple[str, str]:
-        """The input topics."""
-        return (self._plans, self._spend)
+    def topics(self) -> tuple[str, ...]:
+        """The input topics, the campaigns' first."""
+        return (self._plans, self._spend, *self.accounts.topics)
+
+    @property
+    def positions(self) -> dict[str, int]:
+        """The next offset of every input."""
+        return {**self.ledger.positions, **self.accounts.ledger.positions}
+
+    @property
+    def saved_positions(self) -> dict[str, int]:
+        """From where every input would be read again after a checkpoint taken now."""
+        return {**self.ledger.positions, **self.accounts.ledger.saved_positions()}
 
     @property
     def is_full(self) -> bool:
@@ -152,7 +166,11 @@ class Partition:
 
     def position(self, topic: str) -> int | None:
         """The next offset of *topic*; None while its input may not be folded."""
-        return self.ledger.positions[topic] if self.accepts(topic) else None
+        return self._of(topic).positions[topic] if self.accepts(topic) else None
+
+    def _of(self, topic: str) -> Ledger | AccountLedger:
+        """Whose input *topic* is."""
+        return self.accounts.ledger if topic in self.accounts.topics else self.ledger
 
     async def fold(self, take: Take) -> bool:
         """
@@ -164,9 +182,11 @@ class Partition:
         for fetched in self._batches(take):
             if not self.accepts(take.topic):
                 return True
-            if self.ledger.positions[take.topic] != fetched.start:
+            if self._of(take.topic).positions[take.topic] != fetched.start:
                 return False
             self._fold_batch(take.topic, fetched)
+            if take.topic == self.accounts.parts:
+                await self._judge_accounts()
             if time.perf_counter() - turn > TURN_SECONDS:
                 await asyncio.sleep(0)
                 turn = time.perf_counter()
@@ -180,14 +200,28 @@ class Partition:
             counts.count(fetched.records, folded)
             for refused in (*folded.refused, *folded.late):
                 self.outbox.dead_letter(topic, refused)
-        self.ledger.advance(topic, fetched.end)
+        self._of(topic).advance(topic, fetched.end)
         self._unsaved += fetched.end - fetched.start
         if self._unsaved >= self._most_unsaved:
             self.checkpoint_wanted.set()
         self.moved.set()
 
     def _folding(self, topic: str) -> Callable[[RecordBatch], Folded]:
+        if topic in self.accounts.topics:
+            return self.accounts.fold
         return self.ledger.fold_plans if topic == self._plans else self.ledger.fold_spend
+
+    async def _judge_accounts(self) -> None:
+        """Tell the accounts of every tick that is due. What a rebalance cuts short the next parts' coming ends."""
+        while self.is_open and (events := self.accounts.judge_some()) is not None:
+            for event in events:
+                self.tell(event)
+            await asyncio.sleep(0)
+
+    def tell(self, event: Event) -> None:
+        """An event the pacing core made, for the next checkpoint."""
+        self.outbox.event(event.body)
+        self._metrics.events.labels(event.kind).inc()
 
     def _batches(self, take: Take) -> Iterable[Fetched]:
         """What is folded at a time: a plan costs a hundred times as much as an update, so theirs are not joined."""
@@ -206,13 +240,19 @@ class Partition:
 
     def cut(self) -> Cut | None:
         """Everything since the last cut, taken in one go; None when there is nothing."""
+        if self.ledger.tick is not None:
+            self.accounts.add_up(self.ledger, self.ledger.tick)
         outputs = self.outbox.drain()
+        accounts = self.accounts.changes()
+        if accounts:
+            outputs[self.accounts.changelog] = accounts
         changes = self.ledger.changes()
         self._unsaved = 0
         if not outputs and not changes:
             return None
         tick, self.opened_tick = self.opened_tick, None
-        return Cut(outputs, changes, dict(self.ledger.positions), tick)
+        parts = {(self.accounts.parts, number): written for number, written in self.accounts.drain().items()}
+        return Cut(outputs, changes, self.saved_positions, tick, parts)
 
     def has_read(self, ends: dict[str, int]) -> bool:
         """Whether every input is folded up to *ends*."""

@@ -12,7 +12,7 @@ what the inputs still hold.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from worker.exits import Watchdog
     from worker.lane import Fetched
-    from worker.ledger import Ledger
     from worker.settings import Settings
 
 FETCH_BYTES = 8 * 1024 * 1024
@@ -108,7 +107,26 @@ def refuse(partition: int, why: str) -> NoReturn:
     leave(Exit.LEDGER_REFUSED, f"the ledger of partition {partition} is refused: {why}")
 
 
-def load(ledger: Ledger, records: Mapping[bytes, bytes | None]) -> bool:
+class Restorable(Protocol):
+    """What has a changelog: the ledger of a partition's campaigns, and that of its accounts."""
+
+    partition: int
+
+    @property
+    def positions(self) -> dict[str, int]:
+        """The next offset of each of its inputs."""
+
+    def load(self, key: bytes, value: bytes | None) -> None:
+        """Take a record."""
+
+    def loaded(self) -> bool:
+        """All are in; whether there was a marker."""
+
+    def advance(self, topic: str, offset: int) -> None:
+        """Stand at an offset."""
+
+
+def load(ledger: Restorable, records: Mapping[bytes, bytes | None]) -> bool:
     """Put the changelog's *records* into an empty ledger; False when there was none, so that it begins anew."""
     try:
         for key, value in records.items():
@@ -121,13 +139,13 @@ def load(ledger: Ledger, records: Mapping[bytes, bytes | None]) -> bool:
     return has_marker
 
 
-def begin_anew(ledger: Ledger, inputs: Mapping[str, Bounds]) -> None:
+def begin_anew(ledger: Restorable, inputs: Mapping[str, Bounds]) -> None:
     """A ledger without a history starts at the first record the inputs still hold."""
     for topic, bounds in inputs.items():
         ledger.advance(topic, bounds.begin)
 
 
-def check(ledger: Ledger, inputs: Mapping[str, Bounds]) -> None:
+def check(ledger: Restorable, inputs: Mapping[str, Bounds]) -> None:
     """End the process if *ledger* cannot have been the last state of this partition, or its input is gone."""
     for topic, bounds in inputs.items():
         _check_input(ledger.partition, topic, ledger.positions[topic], bounds)

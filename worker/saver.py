@@ -47,7 +47,7 @@ class Saver:
         self._stopping = False
         self._cut_taken = asyncio.Event()
         self._settled = asyncio.Event()
-        self.saved = dict(partition.ledger.positions)
+        self.saved = partition.saved_positions
         self.saved_at = time.time()
 
     async def run(self) -> None:
@@ -102,4 +102,10 @@ class Saver:
         records = self._metrics.checkpoint_records
         records.labels("ledger").inc(len(cut.ledger))
         for topic, written in cut.outputs.items():
-            records.labels("dead_letter" if topic.endswith(DEAD_LETTERS) else "event").inc(len(written))
+            records.labels(self._kind_of(topic)).inc(len(written))
+        records.labels("part").inc(sum(map(len, cut.parts.values())))
+
+    def _kind_of(self, topic: str) -> str:
+        if topic == self._partition.accounts.changelog:
+            return "ledger"
+        return "dead_letter" if topic.endswith(DEAD_LETTERS) else "event"

@@ -100,6 +100,7 @@ class Settings(BaseSettings):
     # --- topics ------------------------------------------------------------------------------------------------------
     topic_campaign_plans: TopicName = Field("pacing.campaign_plans", description="Input: plans, compacted.")
     topic_spend_updates: TopicName = Field("pacing.spend_updates", description="Input: spend.")
+    topic_account_plans: TopicName = Field("pacing.account_plans", description="Input: caps of accounts, compacted.")
     topic_snapshot_taken: TopicName = Field("pacing.snapshot_taken", description="Output: snapshots.")
     topic_deviation_detected: TopicName = Field("pacing.deviation_detected", description="Output: deviations opened.")
     topic_deviation_resolved: TopicName = Field("pacing.deviation_resolved", description="Output: deviations ended.")
@@ -109,6 +110,9 @@ class Settings(BaseSettings):
     topic_alert_raised: TopicName = Field("pacing.alert_raised", description="Output: other signals raised.")
     topic_alert_cleared: TopicName = Field("pacing.alert_cleared", description="Output: other signals cleared.")
     topic_tick_closed: TopicName = Field("pacing.tick_closed", description="Output: one for each partition and tick.")
+    topic_account_snapshot_taken: TopicName = Field(
+        "pacing.account_snapshot_taken", description="Output: roll-ups of accounts."
+    )
     partitions: int = Field(
         0,
         ge=0,

@@ -154,14 +154,14 @@ class Ticks:
         """One slice, in one go; after the last one the tick is closed in the same go, so in the same transaction."""
         part = self._ledger.tick_slice(TURN_CAMPAIGNS)
         for judged in part.events:
-            self._partition.outbox.event(judged.event.body)
-            self._metrics.events.labels(judged.event.kind).inc()
+            self._partition.tell(judged.event)
             if judged.event.kind == "snapshot_taken":
                 self._census.saw(judged.event.body)
         self._metrics.tick_campaigns.inc(part.campaigns)
         if part.done:
             self._partition.outbox.event(tick_closed(self._ledger))
             self._metrics.events.labels("tick_closed").inc()
+            self._partition.accounts.close(self._ledger, self._ledger.tick or 0)
             self._ledger.close_tick()
             self.expect()
         return part.done

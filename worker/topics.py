@@ -71,6 +71,21 @@ def ledger_topic(settings: Settings) -> str:
     return f"{settings.app_id}-ledger"
 
 
+def account_ledger_topic(settings: Settings) -> str:
+    """The topic that carries what is remembered of accounts, beside the ledger of their partition."""
+    return f"{settings.app_id}-account-ledger"
+
+
+def account_parts_topic(settings: Settings) -> str:
+    """The topic in which partitions tell each other what their campaigns add up to."""
+    return f"{settings.app_id}-account-parts"
+
+
+def account_topics(settings: Settings) -> tuple[str, str]:
+    """What a worker reads for its accounts: their plans, and the parts of all partitions."""
+    return (settings.topic_account_plans, account_parts_topic(settings))
+
+
 def dead_letter_topic(input_topic: str) -> str:
     """Where the refused messages of *input_topic* go.
 
@@ -80,7 +95,7 @@ def dead_letter_topic(input_topic: str) -> str:
     return input_topic + DEAD_LETTERS
 
 
-def input_topics(settings: Settings) -> tuple[str, ...]:
+def input_topics(settings: Settings) -> tuple[str, str]:
     """The topics a worker reads, plans first: the order in which a partition's marker names their positions."""
     return (settings.topic_campaign_plans, settings.topic_spend_updates)
 
@@ -95,6 +110,7 @@ def output_topics(settings: Settings) -> dict[str, str]:
         "alert_raised": settings.topic_alert_raised,
         "alert_cleared": settings.topic_alert_cleared,
         "tick_closed": settings.topic_tick_closed,
+        "account_snapshot_taken": settings.topic_account_snapshot_taken,
     }
 
 
@@ -103,26 +119,23 @@ def every_topic(settings: Settings) -> tuple[Topic, ...]:
     return (
         *_inputs(settings),
         *(_output(settings, f"topic_{kind}", name) for kind, name in output_topics(settings).items()),
-        *(_dead_letters(settings, name) for name in input_topics(settings)),
-        _ledger(settings),
+        *(_dead_letters(settings, name) for name in (*input_topics(settings), settings.topic_account_plans)),
+        _parts(settings),
+        _ledger(settings, ledger_topic(settings)),
+        _ledger(settings, account_ledger_topic(settings)),
     )
 
 
-def _inputs(settings: Settings) -> tuple[Topic, Topic]:
+def _inputs(settings: Settings) -> tuple[Topic, ...]:
+    # A version of a plan or its tombstone must not be compacted away while a stopped worker has not read it.
+    compacted = {
+        "cleanup.policy": "compact",
+        "min.compaction.lag.ms": str(DAY_MS),
+        "delete.retention.ms": str(7 * DAY_MS),
+        "max.message.bytes": str(INPUT_BYTES),
+    }
     return (
-        # A version of a plan or its tombstone must not be compacted away while a stopped worker has not read it.
-        _topic(
-            settings,
-            settings.topic_campaign_plans,
-            "topic_campaign_plans",
-            "in",
-            {
-                "cleanup.policy": "compact",
-                "min.compaction.lag.ms": str(DAY_MS),
-                "delete.retention.ms": str(7 * DAY_MS),
-                "max.message.bytes": str(INPUT_BYTES),
-            },
-        ),
+        _topic(settings, settings.topic_campaign_plans, "topic_campaign_plans", "in", compacted),
         _topic(
             settings,
             settings.topic_spend_updates,
@@ -130,6 +143,7 @@ def _inputs(settings: Settings) -> tuple[Topic, Topic]:
             "in",
             _kept(settings.spend_retention_hours, INPUT_BYTES),
         ),
+        _topic(settings, settings.topic_account_plans, "topic_account_plans", "in", compacted),
     )
 
 
@@ -142,7 +156,13 @@ def _dead_letters(settings: Settings, input_topic: str) -> Topic:
     return _topic(settings, dead_letter_topic(input_topic), "dead letters", "out", kept)
 
 
-def _ledger(settings: Settings) -> Topic:
+def _parts(settings: Settings) -> Topic:
+    # As spend: read by the same workers, and lost to none of them while they are down.
+    kept = _kept(settings.spend_retention_hours, LEDGER_BYTES)
+    return _topic(settings, account_parts_topic(settings), "app_id", "parts", kept)
+
+
+def _ledger(settings: Settings, name: str) -> Topic:
     # Small segments and an eager cleaner keep what a restore reads within a few times the number of keys.
     configs = {
         "cleanup.policy": "compact",
@@ -152,7 +172,7 @@ def _ledger(settings: Settings) -> Topic:
         # The broker's own time comes back with each checkpoint: what a worker's clock is held against.
         "message.timestamp.type": "LogAppendTime",
     }
-    return _topic(settings, ledger_topic(settings), "app_id", "ledger", configs)
+    return _topic(settings, name, "app_id", "ledger", configs)
 
 
 def _kept(hours: int, most_bytes: int) -> dict[str, str]:

@@ -11,7 +11,9 @@ PostgreSQL's rows:
    and channel: so state, position and events became visible together;
 3. the ledger holds, campaign by campaign and figure by figure, the oracle's sums, and the dead letters exactly what
    the oracle refuses, each once;
-4. PostgreSQL holds the rows of exactly these events.
+4. every account snapshot is single, of a tick that every partition has closed, and the sum of the campaign snapshots of
+   that tick; none lacks;
+5. PostgreSQL holds the rows of exactly these events.
 """
 
 from __future__ import annotations
@@ -44,6 +46,7 @@ TABLES: Final = {
     "deviation_detected": ("pacing_deviations", "event_id"),
     "deviation_resolved": ("pacing_deviations", "event_id"),
     "reallocation_recommended": ("pacing_reallocations", "recommendation_id"),
+    "account_snapshot_taken": ("pacing_account_snapshots", "snapshot_id"),
     "alert_raised": ("pacing_signals", "event_id"),
     "alert_cleared": ("pacing_signals", "event_id"),
 }
@@ -63,6 +66,8 @@ class Found:
     snapshots: int = 0
     incomplete: int = 0
     ticks: int = 0
+    accounts: int = 0
+    """Account snapshots."""
     aborted: int = 0
     rows: int = 0
     events: Counter[str] = field(default_factory=Counter)
@@ -79,12 +84,14 @@ class Audit:
         """What each table must hold."""
         self._spend: dict[str, int] = {}
         """What each snapshot's row must say."""
+        self._accounts = Accounts()
         self.found = Found()
 
     def run(self) -> Found:
         """All of it; AssertionError tells the first thing that is not right."""
         for partition in range(self._stage.settings.partitions):
             self._check_partition(partition)
+        self.found.accounts = self._accounts.check(self._stage.settings.partitions)
         self._check_rows()
         self._count_aborted()
         return self.found
@@ -94,6 +101,7 @@ class Audit:
         events = {kind: self._events(kind, partition) for kind in self._stage.outputs}
         snapshots = events["snapshot_taken"]
         check_order(events)
+        self._accounts.take(events)
         check_ticks(events["tick_closed"], snapshots)
         self._check_snapshots(oracle, snapshots)
         self._check_ledger(oracle, partition)
@@ -196,6 +204,60 @@ def rows(dsn: str) -> int:
     """How many rows there are."""
     tables = sorted({table for table, _ in TABLES.values()})
     return sum(ask(dsn, f"SELECT count(*) FROM {table}")[0][0] for table in tables)  # noqa: S608  our own names
+
+
+ADDED: Final = ("total_budget", "total_spend", "expected_spend")
+
+
+class Accounts:
+    """What account snapshots must be: the sums of what campaigns were told, over all partitions."""
+
+    def __init__(self) -> None:
+        self._sums: defaultdict[tuple[str, str, str], list[int]] = defaultdict(lambda: [0] * (1 + len(ADDED)))
+        self._closed: defaultdict[str, list[bool]] = defaultdict(list)
+        self._told: list[Json] = []
+
+    def take(self, events: dict[str, list[Json]]) -> None:
+        """The events of a partition."""
+        # Of the snapshots of a tick, periods that closed with it first, the last one is added up, unless it revises.
+        children = {(s["timestamp"], s["campaign_id"]): s for s in events["snapshot_taken"] if not s["revision"]}
+        for child in children.values():
+            sums = self._sums[child["timestamp"], child["account_id"], child["currency"]]
+            for place, figure in enumerate([1, *(nanos(child[name]) or 0 for name in ADDED)]):
+                sums[place] += figure
+        for event in events["tick_closed"]:
+            self._closed[event["tick"]].append(event["complete"])
+        self._told += events["account_snapshot_taken"]
+
+    def check(self, partitions: int) -> int:
+        """Hold them to it; how many there are."""
+        last: dict[str, str] = {}
+        told: set[tuple[str, str, str]] = set()
+        for event in self._told:
+            tick = event["timestamp"]
+            closed = self._closed[tick]
+            assert len(closed) == partitions, event
+            assert event["complete"] == all(closed), event
+            key = (tick, event["account_id"], event["currency"])
+            assert key not in told, ("told twice", event)
+            told.add(key)
+            # A cap is told of before there is any campaign, too.
+            self._compare(event, self._sums.pop(key, [0] * (1 + len(ADDED))))
+            last[event["account_id"]] = max(tick, last.get(event["account_id"], ""))
+        self._check_none_lacks(partitions, min(last.values(), default=""))
+        return len(self._told)
+
+    def _compare(self, event: Json, sums: list[int]) -> None:
+        names = ("children_budget", "total_spend", *(() if event["cap"] else ("expected_spend",)))
+        told = [event["campaigns"], *((nanos(event[name]) or 0) for name in names)]
+        assert told[:2] == sums[:2], (sums, event)
+        assert told[2] - (nanos(event["closed_spend"]) or 0) == sums[2], (sums, event)
+        assert told[3:] == sums[3 : len(told)], (sums, event)
+
+    def _check_none_lacks(self, partitions: int, last: str) -> None:
+        """Up to the last tick told of every account: the parts of later ones may be written and not read yet."""
+        whole = {tick for tick, closed in self._closed.items() if len(closed) == partitions and tick <= last}
+        assert {key for key in self._sums if key[0] in whole} == set()
 
 
 def check_order(events: dict[str, list[Json]]) -> None:

@@ -109,7 +109,8 @@ class Outcome:
         yield f"events: {', '.join(f'{count} {kind}' for kind, count in sorted(found.events.items()))}"
         yield (
             f"every event once, {found.snapshots} snapshots exact ({found.incomplete} not complete) in {found.ticks}"
-            f" ticks; {found.rows} rows in PostgreSQL; {found.aborted} aborted records"
+            f" ticks; {found.accounts} account snapshots their sums; {found.rows} rows in PostgreSQL;"
+            f" {found.aborted} aborted records"
         )
         yield f"difference {found.difference_nanos} nanos; {self.seconds:.0f} s; seed {self.seed}"
 

@@ -48,7 +48,7 @@ def parser() -> None:
 def test_the_document_is_valid_without_a_warning() -> None:
     outcome = run("node", "check.mjs", str(DOCUMENT))
     assert outcome.returncode == 0, outcome.stderr
-    assert outcome.stdout.startswith("3.1.0: 11 channels, 11 operations")
+    assert outcome.stdout.startswith("3.1.0: 14 channels, 14 operations")
 
 
 @pytest.mark.usefixtures("parser")

@@ -155,6 +155,40 @@ def proposal(campaign: str = "campaign-1", tick: int = NOON, **changed: Any) -> 
     return body | changed
 
 
+def account_snapshot(account: str = "account-1", tick: int = NOON, **changed: Any) -> Body:
+    """A snapshot of an account under a cap."""
+    body = event("account_snapshot_taken", account, tick, changed.get("currency", "EUR"))
+    del body["campaign_id"]
+    body |= {
+        "account_id": account,
+        "snapshot_id": body["event_id"],
+        "timestamp": body["occurred_at"],
+        "complete": True,
+        "campaigns": 2,
+        "total_budget": "400000.00",
+        "children_budget": "350000.00",
+        "total_spend": "192500.123456789",
+        "expected_spend": "195652.17",
+        "pacing_pct": 98.39,
+        "deviation_pct": -1.61,
+        "budget_used_pct": 48.12,
+        "elapsed_pct": 48.91,
+        "variance_pp": -0.79,
+        "band": "on_pace",
+        "projected_spend": None,
+        "projected_exhaustion_at": None,
+        "dark_days": None,
+        "worst_child": {"scope": "campaign", "scope_id": "campaign-1", "deviation_pct": 13.24},
+        "cap": "400000.00",
+        "cap_difference": "50000.00",
+        "closed_spend": "12500.00",
+        "spendable": "170000.00",
+        "period_start": "2026-01-01T00:00:00Z",
+        "period_end": "2026-04-01T00:00:00Z",
+    }
+    return body | changed
+
+
 def one_of_each(campaign: str, tick: int) -> dict[str, list[Body]]:
     """A tick of one campaign at which everything happens, by kind of event."""
     return {
@@ -164,4 +198,5 @@ def one_of_each(campaign: str, tick: int) -> dict[str, list[Body]]:
         "reallocation_recommended": [proposal(campaign, tick)],
         "alert_raised": [signal("alert_raised", campaign, tick)],
         "alert_cleared": [signal("alert_cleared", campaign, tick + MINUTE)],
+        "account_snapshot_taken": [account_snapshot(f"account-of-{campaign}", tick)],
     }

@@ -55,7 +55,8 @@ class Feed:
 
     def send(self, kind: str, bodies: Iterable[Body]) -> None:
         """Commit events of one kind, in one transaction."""
-        self.send_raw(kind, [(body["campaign_id"].encode(), value) for body, value in _with_values(bodies)])
+        keyed = ((body.get("campaign_id") or body["account_id"], value) for body, value in _with_values(bodies))
+        self.send_raw(kind, [(key.encode(), value) for key, value in keyed])
 
     def send_all(self, events: Mapping[str, Sequence[Body]]) -> None:
         """Commit events of several kinds."""

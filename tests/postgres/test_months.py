@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from schemas.fields import parse_time
-from tests.postgres.events import deviation, encoded, proposal, signal, snapshot
+from tests.postgres.events import account_snapshot, deviation, encoded, proposal, signal, snapshot
 from tests.pure.sink.test_reading import FakeRecord
 from worker.sink.months import TABLES, Month, Span, drop_before, make_months
 from worker.sink.writing import read_batch, write_batch
@@ -22,6 +22,7 @@ NOW = datetime(2026, 3, 15, 12, tzinfo=UTC).timestamp()
 async def write(connection: Any, *times: str) -> None:
     """One event of every kind at each of these times."""
     ticks = [parse_time(time) for time in times]
+    accounts = [account_snapshot(tick=tick) for tick in ticks]
     records: dict[str, list[Any]] = {
         "snapshot_taken": [FakeRecord(value) for value in encoded(snapshot(tick=tick) for tick in ticks)],
         "deviation_detected": [
@@ -29,9 +30,10 @@ async def write(connection: Any, *times: str) -> None:
         ],
         "alert_raised": [FakeRecord(value) for value in encoded(signal("alert_raised", tick=tick) for tick in ticks)],
         "reallocation_recommended": [FakeRecord(value) for value in encoded(proposal(tick=tick) for tick in ticks)],
+        "account_snapshot_taken": [FakeRecord(value) for value in encoded(accounts)],
     }
     written = await write_batch(connection, "test", read_batch([], records), 0)
-    assert sum(written.new.values()) == 4 * len(times)
+    assert sum(written.new.values()) == len(TABLES) * len(times)
 
 
 async def partitions(connection: Any, table: str = "pacing_snapshots") -> dict[str, int]:

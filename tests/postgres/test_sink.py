@@ -27,6 +27,7 @@ from tests.postgres.feed import DEADLINE_SECONDS, PARTITIONS, Feed, wait_until
 from tests.postgres.running import RunningSink, SinkProcess, ask, running_sink
 from worker.metrics import Metrics
 from worker.sink.migrate import migrate
+from worker.sink.reading import KINDS
 from worker.sink.sink import Sink
 from worker.sink.thread import SinkThread
 
@@ -35,6 +36,7 @@ ALL_IDS: Final = """
     UNION ALL SELECT event_id::text FROM pacing_deviations
     UNION ALL SELECT event_id::text FROM pacing_signals
     UNION ALL SELECT recommendation_id::text FROM pacing_reallocations
+    UNION ALL SELECT snapshot_id::text FROM pacing_account_snapshots
 """
 
 
@@ -76,7 +78,7 @@ def test_every_committed_event_of_every_kind_is_in_postgresql_once(feed: Feed, d
     with running_sink(feed.settings(database)) as sink:
         wait_for(sink, database, sent)
         assert written_once(sink)
-        assert sink.total("pacing_sink_rows_total", result="written") == len(sent) == 120
+        assert sink.total("pacing_sink_rows_total", result="written") == len(sent) == 20 * len(KINDS)
         assert sink.metric("pacing_sink_up") == 1
     assert ask(database, "SELECT count(*), sum(open_warnings + open_criticals)::int FROM pacing_current") == [(20, 0)]
 
@@ -193,10 +195,11 @@ def test_two_sinks_share_the_partitions_and_each_event_is_written_once(kafka_fee
         wait_until(lambda: count(database) > 0, "the first writes")
         with running_sink(settings) as two:
             wait_until(lambda: two.total("pacing_sink_rows_total") > 0 or one.is_level, "the second writes")
-            wait_until(lambda: partitions(one) + partitions(two) == 6 * PARTITIONS, "the partitions are shared")
+            everything = len(KINDS) * PARTITIONS
+            wait_until(lambda: partitions(one) + partitions(two) == everything, "the partitions are shared")
         wait_for(one, database, sent)
         assert written_once(one, two)
-    assert partitions(two) < 6 * PARTITIONS
+    assert partitions(two) < len(KINDS) * PARTITIONS
 
 
 def test_a_sink_that_was_frozen_while_another_took_over_writes_nothing_twice(kafka_feed: Feed, database: str) -> None:

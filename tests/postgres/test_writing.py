@@ -16,7 +16,18 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from tests.postgres.events import MINUTE, NOON, Body, deviation, encoded, one_of_each, proposal, signal, snapshot
+from tests.postgres.events import (
+    MINUTE,
+    NOON,
+    Body,
+    account_snapshot,
+    deviation,
+    encoded,
+    one_of_each,
+    proposal,
+    signal,
+    snapshot,
+)
 from tests.pure.sink.test_reading import FakeRecord
 from worker.sink.database import transaction
 from worker.sink.positions import Gap, Log, Place, positions_of, step_over
@@ -76,6 +87,7 @@ def as_stored(column: str, value: Any, kind: str) -> Any:
         ("reallocation_recommended", "pacing_reallocations"),
         ("alert_raised", "pacing_signals"),
         ("alert_cleared", "pacing_signals"),
+        ("account_snapshot_taken", "pacing_account_snapshots"),
     ],
 )
 async def test_every_field_of_an_event_has_a_column_that_gives_it_back_exactly(
@@ -135,8 +147,8 @@ async def test_events_written_twice_are_there_once_and_counted(connection: Any) 
     events = one_of_each("campaign-1", NOON)
     first = await write(connection, events)
     again = await write(connection, events)
-    assert sum(first.new.values()) == sum(first.given.values()) == 6
-    assert (sum(again.new.values()), sum(again.given.values())) == (0, 6)
+    assert sum(first.new.values()) == sum(first.given.values()) == len(KINDS)
+    assert (sum(again.new.values()), sum(again.given.values())) == (0, len(KINDS))
     assert await stored(connection, "SELECT count(*) FROM pacing_snapshots") == [(1,)]
     assert await stored(connection, "SELECT count(*) FROM pacing_deviations") == [(2,)]
 
@@ -144,7 +156,21 @@ async def test_events_written_twice_are_there_once_and_counted(connection: Any) 
 async def test_an_event_twice_in_a_batch_is_there_once(connection: Any) -> None:
     events = {kind: bodies * 2 for kind, bodies in one_of_each("campaign-1", NOON).items()}
     written = await write(connection, events)
-    assert (sum(written.new.values()), sum(written.given.values())) == (6, 12)
+    assert (sum(written.new.values()), sum(written.given.values())) == (len(KINDS), 2 * len(KINDS))
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+@pytest.mark.parametrize("together", [True, False])
+async def test_the_current_row_of_an_account_is_the_newest_of_its_currency(
+    connection: Any, order: tuple[int, ...], together: bool
+) -> None:
+    bodies = [account_snapshot(tick=NOON + n * MINUTE, total_spend=str(n)) for n in order]
+    other = account_snapshot(currency="USD", total_spend="7")
+    for batch in [[*bodies, other]] if together else [[body] for body in (*bodies, other)]:
+        await write(connection, {"account_snapshot_taken": batch})
+    statement = "SELECT currency, total_spend::text FROM pacing_current_accounts ORDER BY currency"
+    assert await stored(connection, statement) == [("EUR", "2"), ("USD", "7")]
+    assert await stored(connection, "SELECT count(*) FROM pacing_account_snapshots") == [(4,)]
 
 
 async def test_the_current_row_is_the_newest_whatever_the_order(connection: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.audit import check_order, check_snapshots, check_ticks, difference
+from tests.chaos.audit import Accounts, check_order, check_snapshots, check_ticks, difference
 from tests.chaos.oracle import Count, instant
 
 Json = dict[str, Any]
@@ -108,3 +108,48 @@ def test_a_difference_is_counted_over_all_places_and_figures() -> None:
     held = {("CTV", None): [1, 2, 0, 0, 0, 0, 0, 0]}
     assert difference(held, held) == 0
     assert difference(held, {("CTV", None): [1, 1, 0, 0, 0, 0, 0, 0], (None, None): [5, 0, 0, 0, 0, 0, 0, 0]}) == 6
+
+
+# --- accounts --------------------------------------------------------------------------------------------------------
+
+
+def rolled_up(*, spend: str = "7.50", times: int = 1, complete: bool = True, closed: int = 2) -> Accounts:
+    """Two partitions' campaigns of one tick, and what was told of their account."""
+    tick = "2026-07-01T00:00:00Z"
+    about: Json = {"timestamp": tick, "account_id": "acme", "currency": "EUR"}
+    figures: Json = {"total_budget": "10.00", "expected_spend": "5.00", "revision": 0}
+    account = {**about, "campaigns": 2, "complete": complete, "cap": None, "closed_spend": "0.00"}
+    account |= {"children_budget": "20.00", "total_spend": spend, "expected_spend": "10.00"}
+    accounts = Accounts()
+    for partition, total in enumerate(("3.00", "4.50")):
+        snapshot = {**about, **figures, "campaign_id": str(partition), "total_spend": total}
+        ticks = [{"tick": tick, "complete": True}] if partition < closed else []
+        told = [account] * times if partition == 0 else []
+        accounts.take({"snapshot_taken": [snapshot], "tick_closed": ticks, "account_snapshot_taken": told})
+    return accounts
+
+
+def test_an_account_that_is_the_sum_of_its_campaigns_is_right() -> None:
+    assert rolled_up().check(2) == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"spend": "7.51"}, {"times": 2}, {"complete": False}, {"closed": 1}],
+    ids=["another sum", "told twice", "not complete where all is", "told before every partition has closed"],
+)
+def test_an_account_that_is_not_is_found(wrong: Any) -> None:
+    with pytest.raises(AssertionError):
+        rolled_up(**wrong).check(2)
+
+
+def test_an_account_that_is_not_told_at_all_is_found() -> None:
+    accounts = rolled_up()
+    late: Json = {"timestamp": "2026-07-02T00:00:00Z", "account_id": "acme", "currency": "EUR", "complete": True}
+    late |= {"campaigns": 0, "cap": "1.00", "closed_spend": "0.00", "children_budget": "0.00", "total_spend": "0.00"}
+    missing: Json = {"timestamp": "2026-07-01T12:00:00Z", "account_id": "acme", "currency": "EUR", "campaign_id": "1"}
+    missing |= {"total_budget": "1.00", "total_spend": "1.00", "expected_spend": "1.00", "revision": 0}
+    ticks = [{"tick": each["timestamp"], "complete": True} for each in (late, missing) for _ in range(2)]
+    accounts.take({"snapshot_taken": [missing], "tick_closed": ticks, "account_snapshot_taken": [late]})
+    with pytest.raises(AssertionError):
+        accounts.check(2)

@@ -24,10 +24,11 @@ ROWS: Final = """
 
 # Events of one tick come by several topics, so the newest ticks are looked at again until nothing more can come.
 HAPPENINGS: Final = """
-    SELECT event_id AS id, occurred_at, campaign_id, transition AS mark, message AS text, currency, NULL AS amount
+    SELECT event_id AS id, occurred_at, coalesce(campaign_id, account_id) AS campaign_id, transition AS mark,
+           message AS text, currency, NULL AS amount
     FROM pacing_deviations WHERE occurred_at >= $1
     UNION ALL
-    SELECT event_id, occurred_at, campaign_id,
+    SELECT event_id, occurred_at, coalesce(campaign_id, account_id),
            CASE event_type WHEN 'pacing.alert_raised' THEN 'raised' ELSE 'cleared' END,
            kind || ': ' || message, currency, NULL
     FROM pacing_signals WHERE occurred_at >= $1

@@ -24,6 +24,7 @@ from worker.ledger.records import Shelf
 from worker.ledger.sheet import Sheet
 from worker.ledger.sources import Sources
 from worker.ledger.splitting import Past, cut_at_tick
+from worker.pacing.rollup import Rollup
 
 
 class Waiting(NamedTuple):
@@ -116,6 +117,8 @@ class Book:
         self.tick_campaigns = 0
         self.tick_ordinal = 0
         """The first entry of *memory* that the open tick, else the last one, did not count."""
+        self.rollup = Rollup()
+        """What the open tick's campaigns add up to, since it was last taken; never stored."""
         # -- campaigns
         self.campaigns: dict[str, Campaign] = {}
         self.shelves: dict[str, Shelf] = {}

@@ -19,6 +19,7 @@ from worker.ledger.limits import LedgerLimits
 from worker.ledger.records import Record
 from worker.ledger.ticking import TickSlice
 from worker.pacing import PacingState, PlanHistory, Totals
+from worker.pacing.rollup import AccountKey, Sums
 
 
 class LedgerStatistics(NamedTuple):
@@ -144,6 +145,10 @@ class Ledger:
     def close_tick(self) -> None:
         """After the last slice; belongs into the same checkpoint."""
         ticking.close_tick(self._book)
+
+    def take_rollup(self) -> dict[AccountKey, Sums]:
+        """Drain what the campaigns judged since the last call add up to; belongs into the same checkpoint."""
+        return self._book.rollup.take()
 
     # -- changelog
 

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from worker.ledger.book import Book
 from worker.ledger.campaign import Campaign
-from worker.pacing import Event, PacingState, take_tick
+from worker.pacing import Event, PacingState, PlanHistory, take_tick
 
 CELLS_A_CAMPAIGN: Final = 20
 """A slice ends early at so many cells for each campaign it may judge: after a backlog one campaign has thousands."""
@@ -95,7 +95,10 @@ def _position(book: Book) -> dict[str, Any] | None:
 def _judge(book: Book, campaign_id: str, tick: int, position: dict[str, Any] | None) -> list[Event]:
     """Count what is due, and let the core tell what it finds."""
     campaign = book.campaign(campaign_id)
-    if campaign is None or campaign.history is None or _is_at_rest(campaign):
+    if campaign is None or campaign.history is None:
+        return []
+    if _is_at_rest(campaign):
+        _add_up(book, campaign, campaign.history, tick, [])
         return []
     book.use(campaign)
     counted = campaign.count(tick, book.last_tick)
@@ -110,9 +113,22 @@ def _judge(book: Book, campaign_id: str, tick: int, position: dict[str, Any] | N
         position=position,
     )
     campaign.after_tick(state, book.limits.recent)
+    _add_up(book, campaign, campaign.history, tick, events)
     if not book.tick_first:
         campaign.forget_versions(tick)
     return events
+
+
+def _add_up(book: Book, campaign: Campaign, history: PlanHistory, tick: int, events: list[Event]) -> None:
+    """Add the campaign to its account: by its last snapshot, or what it has spent where it is told no more."""
+    for event in reversed(events):
+        if event.child is not None:
+            book.rollup.add(event.child)
+            return
+    version = history.in_force(tick)
+    spend = sum(figures[0] for figures in campaign.totals.values())
+    if version is not None and spend:
+        book.rollup.close(version.plan, spend)
 
 
 def _is_at_rest(campaign: Campaign) -> bool:

@@ -16,6 +16,7 @@ from worker.pacing.identity import event_id
 from worker.pacing.plan import Plan
 from worker.pacing.projection import Projection
 from worker.pacing.reallocation import Move
+from worker.pacing.rollup import Child, child_of
 from worker.pacing.signals import Signal, scope_name
 from worker.pacing.snapshot import Body, Taken, pacing_of, snapshot_fields
 from worker.pacing.standing import Standing
@@ -32,6 +33,8 @@ class Event(NamedTuple):
 
     kind: str
     body: Body
+    child: Child | None = None
+    """Of a snapshot that is no revision: what the campaign adds to its account."""
 
 
 class Teller:
@@ -65,7 +68,10 @@ class Teller:
         body["snapshot_id"] = snapshot_id
         body["timestamp"] = self.tick
         body.update(snapshot_fields(self.plan, scopes, taken, projection))
-        return Event("snapshot_taken", body)
+        child = (
+            None if taken.revision else child_of(self.plan, scopes[0], body["projected_spend"], is_final=taken.final)
+        )
+        return Event("snapshot_taken", body, child)
 
     def deviation(self, step: Step, standing: Standing, snapshot_id: str | None) -> Event:
         """One transition of a deviation; *standing* compares spend with what was expected when the feed ended."""

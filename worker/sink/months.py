@@ -13,7 +13,13 @@ from typing import Any, Final, NamedTuple
 
 from worker.sink.database import query, transaction
 
-TABLES: Final = ("pacing_snapshots", "pacing_deviations", "pacing_signals", "pacing_reallocations")
+TABLES: Final = (
+    "pacing_snapshots",
+    "pacing_deviations",
+    "pacing_signals",
+    "pacing_reallocations",
+    "pacing_account_snapshots",
+)
 AHEAD_MONTHS: Final = 3
 MAINTENANCE_LOCK: Final = 0x70616369_6E670002
 # Making or dropping a month waits for readers of its table, and whoever comes later waits behind it: not for long.

@@ -24,6 +24,7 @@ KINDS: Final = (
     "reallocation_recommended",
     "alert_raised",
     "alert_cleared",
+    "account_snapshot_taken",
 )
 
 

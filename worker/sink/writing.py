@@ -36,6 +36,7 @@ TABLE_OF: Final = {
     "reallocation_recommended": "pacing_reallocations",
     "alert_raised": "pacing_signals",
     "alert_cleared": "pacing_signals",
+    "account_snapshot_taken": "pacing_account_snapshots",
 }
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 

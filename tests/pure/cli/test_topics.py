@@ -38,7 +38,8 @@ def test_names_follow_the_settings() -> None:
 
 def test_plans_and_the_ledger_are_compacted_and_nothing_else_is() -> None:
     compacted = {t.name for t in every_topic(settings()) if t.configs["cleanup.policy"] == "compact"}
-    assert compacted == {"pacing.campaign_plans", "pacing-worker-ledger"}
+    ledgers = {"pacing-worker-ledger", "pacing-worker-account-ledger"}
+    assert compacted == {"pacing.campaign_plans", "pacing.account_plans", *ledgers}
 
 
 def test_one_copy_less_must_be_in_sync() -> None:
@@ -74,7 +75,7 @@ def test_topics_as_kafka_makes_them_by_itself_will_do() -> None:
     """Somebody who made inputs and outputs by hand, with the broker's defaults, is told so and served."""
     found = as_declared(settings())
     for name, topic in found.items():
-        if name != "pacing-worker-ledger":
+        if not name.endswith("-ledger"):
             usual = {"cleanup.policy": "delete", "max.message.bytes": "1048588", "retention.ms": "604800000"}
             found[name] = Found(8, {**topic.configs, **usual})
     differences = compare(every_topic(settings()), found)

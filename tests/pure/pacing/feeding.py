@@ -33,6 +33,7 @@ from worker.pacing import (
     read_plan,
     take_tick,
 )
+from worker.pacing.amounts import percent
 
 Json = dict[str, Any]
 QUARTER = 900 * NANOS
@@ -232,12 +233,32 @@ def spend_of(totals: o.Totals) -> int:
 
 def compare(events: list[Event], told: list[o.Told]) -> None:
     """The core told what the oracle tells: signals in any order among themselves, all else in order."""
+    check_children(events)
     ours = steady([(event.kind, o.figures_of(event.body)) for event in events])
     theirs = steady(told)
     assert [kind for kind, _ in ours] == [kind for kind, _ in theirs]
     for (kind, mine), (_, other) in zip(ours, theirs, strict=True):
         wrong = {name: (mine.get(name), other.get(name)) for name in mine | other if mine.get(name) != other.get(name)}
         assert not wrong, f"{kind}: core, oracle: {wrong}"
+
+
+def check_children(events: list[Event]) -> None:
+    """What a campaign adds to its account is what its snapshot told; a revision adds nothing."""
+    for event in events:
+        if event.kind != "snapshot_taken" or event.body["revision"]:
+            assert event.child is None
+            continue
+        child, body = event.child, event.body
+        assert child is not None
+        assert (child.account_id, child.currency) == (body["account_id"], body["currency"])
+        amounts = (child.budget, child.spend, child.expected)
+        told = (body["total_budget"], body["total_spend"], body["expected_spend"])
+        assert amounts == tuple(int(Fraction(amount) * NANOS) for amount in told)
+        projected = body["projected_spend"]
+        assert child.projected == (None if projected is None else int(Fraction(projected) * NANOS))
+        assert (child.worst is None) == (body["deviation_pct"] is None)
+        if child.worst is not None:
+            assert percent(child.worst.gap, child.worst.base) == body["deviation_pct"]
 
 
 def steady(told: list[o.Told]) -> list[o.Told]:

@@ -11,16 +11,18 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from worker import partition as partition_module
+from worker.accounts import AccountStage
 from worker.events import EventWriter
 from worker.exits import Exit
 from worker.lane import Fetched, Take
 from worker.ledger import Ledger, LedgerLimits, RecordBatch
+from worker.ledger.accounts import AccountLedger
 from worker.metrics import Metrics
 from worker.partition import Outbox, Partition
 from worker.settings import load_settings
 from worker.topics import output_topics
 
-PLANS, SPEND = "plans", "spend"
+PLANS, SPEND, CAPS, PARTS = "plans", "spend", "caps", "parts"
 TICK = 1_767_225_600 * 10**9
 
 
@@ -31,17 +33,26 @@ def partition() -> Partition:
     for topic in (PLANS, SPEND):
         ledger.advance(topic, 0)
     outbox = Outbox(0, EventWriter(output_topics(load_settings(env_file=None)), "/test"))
+    metrics = Metrics(CollectorRegistry())
     made = Partition(
         ledger,
         outbox,
-        plans=PLANS,
-        spend=SPEND,
-        metrics=Metrics(CollectorRegistry()),
+        inputs=(PLANS, SPEND),
+        accounts=accounts_of_one(metrics),
+        metrics=metrics,
         most_unsaved=1_000,
         width_ms=60_000,
     )
     made.is_open = True
     return made
+
+
+def accounts_of_one(metrics: Metrics) -> AccountStage:
+    """The account stage of a partition that is the only one, at the beginning of its inputs."""
+    ledger = AccountLedger(0, 1, plans=CAPS, parts=PARTS)
+    for topic in (CAPS, PARTS):
+        ledger.advance(topic, 0)
+    return AccountStage(ledger, 1, plans=CAPS, parts=PARTS, changelog="account-ledger", metrics=metrics)
 
 
 def update(number: int) -> bytes:
@@ -127,7 +138,9 @@ async def test_a_cut_holds_everything_since_the_last_and_its_marker_comes_last(p
     await partition.fold(take(SPEND, spend(1), Fetched(1, 2, bad)))
     cut = partition.cut()
     assert cut is not None
-    assert cut.positions == {PLANS: 0, SPEND: 2}
+    assert cut.positions == {PLANS: 0, SPEND: 2, CAPS: 0, PARTS: 0}
+    accounts = cut.outputs.pop("account-ledger")  # type: ignore[attr-defined]  # a dict, here
+    assert [record.key for record in accounts] == [b"m"]
     ((topic, letters),) = cut.outputs.items()
     assert (topic, [letter.value for letter in letters]) == ("spend.dlq", [b"{"])
     again = Ledger(0, 1, LedgerLimits())
@@ -165,3 +178,69 @@ async def test_reading_up_to_the_ends_waits_for_every_input(partition: Partition
 
 async def test_reading_up_to_the_ends_gives_up_at_the_deadline(partition: Partition) -> None:
     assert not await partition.read_up_to({SPEND: 1}, time.monotonic() + 0.01)
+
+
+# -- accounts ---------------------------------------------------------------------------------------------------------
+
+
+def parts(partition: Partition) -> list[bytes | None]:
+    """The values of the account parts that the next checkpoint writes."""
+    cut = partition.cut()
+    assert cut is not None
+    assert set(cut.parts) <= {(PARTS, 0)}
+    return [record.value for records in cut.parts.values() for record in records]
+
+
+async def told(partition: Partition, *values: bytes | None) -> list[str]:
+    """The types of the events that reading these parts leads to."""
+    start = partition.positions[PARTS]
+    end = start + len(values)
+    batch = RecordBatch(PARTS, 0, range(start, end), [None] * len(values), list(values), 1_767_000_000_000)
+    assert await partition.fold(take(PARTS, Fetched(start, end, batch)))
+    cut = partition.cut()
+    if cut is None:
+        return []
+    topics = output_topics(load_settings(env_file=None)).values()
+    return [topic for topic in topics for _ in cut.outputs.get(topic, ())]
+
+
+async def test_what_a_slice_adds_up_is_written_with_it_and_the_close_with_the_last(partition: Partition) -> None:
+    await partition.fold(take(PLANS, plans(0)))
+    partition.ledger.open_tick(TICK)
+    partition.cut()
+    partition.ledger.tick_slice(1)
+    (part,) = parts(partition)
+    assert part is not None
+    assert json.loads(part)["sums"]["campaigns"] == 1
+    partition.accounts.close(partition.ledger, TICK)
+    partition.ledger.close_tick()
+    (closing,) = parts(partition)
+    assert closing is not None
+    assert json.loads(closing) == {"source": 0, "tick": TICK, "complete": True}
+    assert await told(partition, part) == []
+    assert await told(partition, closing) == ["pacing.deviation_detected", "pacing.account_snapshot_taken"]
+
+
+async def test_until_a_tick_is_judged_a_restart_would_read_its_parts_again(partition: Partition) -> None:
+    await told(partition, b'{"source":0,"tick":7,"account_id":"a","currency":"USD","sums":{}}')
+    assert (partition.positions[PARTS], partition.saved_positions[PARTS]) == (1, 0)
+    await told(partition, b'{"source":0,"tick":7,"complete":true}')
+    assert (partition.positions[PARTS], partition.saved_positions[PARTS]) == (2, 2)
+
+
+async def test_accounts_that_a_rebalance_left_over_are_judged_with_the_next_parts(partition: Partition) -> None:
+    tick = [b'{"source":0,"tick":7,"account_id":"a","currency":"USD","sums":{"campaigns":1,"start":0,"end":9}}']
+    await told(partition, *tick)
+    closing = RecordBatch(PARTS, 0, range(1, 2), [None], [b'{"source":0,"tick":7,"complete":true}'], 1)
+    partition.accounts.fold(closing)  # as if the partition had been closed right after it
+    partition.accounts.ledger.advance(PARTS, 2)
+    assert partition.saved_positions[PARTS] == 0
+    assert await told(partition, b'{"source":0,"tick":8,"complete":true}') == ["pacing.account_snapshot_taken"]
+
+
+async def test_a_cap_that_cannot_hold_is_a_dead_letter(partition: Partition) -> None:
+    batch = RecordBatch(CAPS, 0, range(1), [b"a"], [b"{"], 1_767_000_000_000)
+    await partition.fold(take(CAPS, Fetched(0, 1, batch)))
+    cut = partition.cut()
+    assert cut is not None
+    assert [record.value for record in cut.outputs[f"{CAPS}.dlq"]] == [b"{"]

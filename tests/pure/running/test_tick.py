@@ -87,7 +87,7 @@ class FakePartition:
 
     def __init__(self, ledger: FakeLedger, *, has_read: bool) -> None:
         self.ledger = ledger
-        self.outbox = self
+        self.outbox = self.accounts = self
         self._has_read = has_read
 
     async def read_up_to(self, ends: dict[str, int], _: float) -> bool:
@@ -96,6 +96,10 @@ class FakePartition:
 
     def event(self, body: dict[str, Any]) -> None:
         self.ledger.notes.append(body["event_type"])
+
+    def close(self, ledger: FakeLedger, tick: int) -> None:
+        assert ledger.tick == tick, "the parts are told before the tick is closed"
+        ledger.notes.append("parts")
 
 
 class FakeSaver:
@@ -155,6 +159,7 @@ async def test_a_tick_waits_opens_judges_closes_and_saves_in_this_order() -> Non
         ("slice", 100),
         ("slice", 50),
         "pacing.tick_closed",
+        "parts",
         "close",
         ("expect", 120 * SECOND),
         "save",
@@ -187,7 +192,15 @@ async def test_a_tick_that_was_interrupted_is_finished_first() -> None:
     made, ledger, notes = ticks(50)
     ledger.tick = 0
     await run(made)
-    assert notes[1:] == [("slice", 50), "pacing.tick_closed", "close", ("expect", 60 * SECOND), "save", "plans"]
+    assert notes[1:] == [
+        ("slice", 50),
+        "pacing.tick_closed",
+        "parts",
+        "close",
+        ("expect", 60 * SECOND),
+        "save",
+        "plans",
+    ]
 
 
 def test_the_closing_event_is_the_same_whenever_it_is_made() -> None:

@@ -69,6 +69,12 @@ REALLOCATION = """
     supersedes
 """
 ALERT = "alert_id kind scope scope_id alert_level message evidence"
+ACCOUNT_HEAD = "event_id event_type occurred_at account_id currency snapshot_id timestamp"
+ACCOUNT = (
+    "complete campaigns total_budget children_budget total_spend expected_spend pacing_pct deviation_pct"
+    " budget_used_pct elapsed_pct variance_pp band projected_spend projected_exhaustion_at dark_days worst_child"
+    " cap cap_difference closed_spend spendable period_start period_end"
+)
 FIELDS = {
     "campaign_plan": PLAN,
     "spend_update": UPDATE,
@@ -79,6 +85,8 @@ FIELDS = {
     "alert_raised": f"{HEAD} {ALERT}",
     "alert_cleared": f"{HEAD} {ALERT}",
     "tick_closed": "event_id event_type occurred_at partition tick campaigns complete next_offsets",
+    "account_plan": "account_id currency timezone total_budget flight_start flight_end period thresholds",
+    "account_snapshot_taken": f"{ACCOUNT_HEAD} {ACCOUNT}",
 }
 
 
@@ -109,7 +117,7 @@ def test_every_field_of_an_event_is_always_there(message: Described) -> None:
         assert described["required"] == list(described["properties"]), owner
 
 
-@pytest.mark.parametrize("name", ["campaign_plan", "spend_update"])
+@pytest.mark.parametrize("name", ["campaign_plan", "spend_update", "account_plan"])
 def test_every_optional_field_of_an_input_may_be_null(name: str) -> None:
     for owner, described in objects(dict(generate.json_schemas())[name], name):
         for field in set(described["properties"]) - set(described.get("required", [])):
@@ -226,7 +234,8 @@ def test_the_document_has_a_channel_and_an_operation_for_every_topic() -> None:
     defaults = settings.Settings.model_fields
     topics = {field.default for name, field in defaults.items() if name.startswith("topic_")}
     assert topics <= addresses
-    assert addresses - topics == {"pacing.campaign_plans.dlq", "pacing.spend_updates.dlq"}
+    inputs = ("pacing.campaign_plans", "pacing.spend_updates", "pacing.account_plans")
+    assert addresses - topics == {f"{name}.dlq" for name in inputs}
     assert {operation["channel"]["$ref"] for operation in document["operations"].values()} == {
         f"#/channels/{name}" for name in document["channels"]
     }

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import pytest
 from pydantic import BaseModel
 
+from schemas.account import AccountSnapshotTaken
 from schemas.alert import AlertCleared, AlertRaised
 from schemas.deviation import DeviationDetected, DeviationResolved
 from schemas.reallocation import ReallocationRecommended
@@ -21,6 +22,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "reallocation_recommended": ReallocationRecommended,
     "alert_raised": AlertRaised,
     "alert_cleared": AlertCleared,
+    "account_snapshot_taken": AccountSnapshotTaken,
 }
 
 
