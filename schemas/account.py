@@ -7,7 +7,7 @@ Source: contract, Events out; field definitions 14, 17 and 18. Its deviations an
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -54,8 +54,14 @@ class AccountSnapshotTaken(Message):
     projected_spend: MoneyOut | None = Field(
         description="The campaigns' projections, added up, and closed_spend; null where a campaign has none."
     )
-    projected_exhaustion_at: TimeOut | None = Field(description="Null: a sum of projections does not say when.")
-    dark_days: float | None = Field(description="Null: a sum of projections does not say when.")
+    projected_exhaustion_at: TimeOut | None = Field(
+        description="When the even line from total_spend at the tick to projected_spend at period_end reaches the cap,"
+        " before that end; once total_spend has reached it, the tick that saw that first. Null: it lasts, there is no"
+        " projection, or no cap."
+    )
+    dark_days: Annotated[float, Field(ge=0)] | None = Field(
+        description="Days of 24 h from projected_exhaustion_at to period_end, 4 decimals; null with it."
+    )
     worst_child: WorstCampaign | None = Field(description="The campaign furthest from its plan; null without any.")
     cap: MoneyOut | None = Field(description="The account's own budget for its window; null where none is in force.")
     cap_difference: MoneyOut | None = Field(description="cap - children_budget; null without a cap.")

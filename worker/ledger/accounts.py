@@ -239,12 +239,12 @@ class AccountLedger:
         return events
 
     def _remember(self, key: AccountKey, before: AccountState, state: AccountState) -> None:
-        if state.is_open:
+        if state.is_kept:
             self._states[key] = state
         else:
             self._states.pop(key, None)
         if state != before:
-            self._changed[_state_key(key)] = _encode(state) if state.is_open else None
+            self._changed[_state_key(key)] = _encode(state) if state.is_kept else None
 
     # -- changelog
 

@@ -10,10 +10,15 @@ the account's. Source: contract, Topics and Events out; field definitions 14, 17
 - under a cap, `expected_spend` is the cap's own: linear over its window; `total_spend` is that of its campaigns and,
   in `closed_spend`, of those told no more whose flights share time with the window;
 - the lowest wins: `spendable` is the least of what the cap leaves and what its campaigns may still spend;
-- `projected_spend` is the campaigns', added up, and null where one has none; when a budget of several campaigns runs
-  out is not said by their sum, so `projected_exhaustion_at` and `dark_days` are null;
+- `projected_spend` is the campaigns', added up, and null where one has none;
+- a cap runs out where the even line from what is spent at the tick to `projected_spend` at the window's end reaches it;
+  a cap that is used up ran out at the tick that saw it first (a partition's parts tell no event times), until credits
+  or a higher cap leave something of it again. Without a cap the sum of budgets is no limit, and nothing runs out;
+- the signals of `period_signals` are told of an account under a cap, by the same rules. Apart from `over_budget` the
+  others are about single updates, feeds or days, and are told of their campaigns;
 - without a cap an account has no flight: `elapsed_pct` is of the time that holds its campaigns' windows;
-- an account is judged by its cap's thresholds, else by a plan's defaults; none opens while no campaign is active;
+- an account is judged by its cap's thresholds, else by a plan's defaults; while no campaign is active no deviation
+  opens, and as of a paused plan no signal but `over_budget` and milestones comes up;
 - what is open when the window ends resolves: with `period_ended` where the next one follows, `flight_ended` after the
   last, `plan_ended` where a cap came, changed its window or was taken away, or no campaign is left.
 """
@@ -29,20 +34,22 @@ from msgspec.structs import replace
 from schemas import wire
 from schemas.fields import minor_digits
 from schemas.wire import Fault
-from worker.pacing.amounts import Currency, currency_of, percent, time_text
+from worker.pacing.amounts import DAY, currency_of, percent, share, time_text
 from worker.pacing.curves import elapsed
 from worker.pacing.deviation import Reason, live, resolved
 from worker.pacing.expected import planned
 from worker.pacing.identity import event_id
+from worker.pacing.period_signals import Before, milestones_reached, signals_of
 from worker.pacing.periods import window_at
 from worker.pacing.plan import Flight, Plan
+from worker.pacing.projection import Projection
 from worker.pacing.reading import read_plan
 from worker.pacing.rollup import AccountKey, Sums
-from worker.pacing.signals import over_budget
+from worker.pacing.signals import OVER_BUDGET, alert_key, over_budget
 from worker.pacing.snapshot import Body, band, pacing_of
 from worker.pacing.standing import Standing
 from worker.pacing.state import DeviationLife, Raised
-from worker.pacing.telling import Event, Teller
+from worker.pacing.telling import Alerts, Event, Teller, changed
 
 SNAPSHOT: Final = "account_snapshot_taken"
 _NEVER: Final = Flight(0, 1)
@@ -88,18 +95,37 @@ def _uncapped(key: AccountKey) -> Plan:
 
 
 class AccountState(msgspec.Struct, frozen=True):
-    """What is remembered of an account in one currency from tick to tick; the empty one is none."""
+    """
+    What is remembered of an account in one currency from tick to tick; the empty one is none.
+
+    Fields are only added at the end, with a default, so that an older record still reads.
+    """
 
     life: DeviationLife | None = None
     raised: Raised | None = None
     """`over_budget`, while it is up."""
     window: Flight | None = None
     """The cap's window they are of; None: there was no cap."""
+    alerts: Alerts = {}
+    """The other signals that are up, by kind, scope, scope_id and which of them."""
+    milestones: int = 0
+    """How many milestones of the cap were told in the window."""
+    spent_at: int | None = None
+    """The tick that saw the cap used up first; None: something of it is left."""
 
     @property
-    def is_open(self) -> bool:
-        """Whether anything is to be resolved one day."""
-        return self.life is not None or self.raised is not None
+    def up(self) -> Alerts:
+        """All signals that are up."""
+        over = self.raised
+        return self.alerts if over is None else {f"{over.kind}\0{over.scope}\0{over.scope_id}": over, **self.alerts}
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether anything is remembered; the window alone is the cap's to say."""
+        return replace(self, window=None) != _NOTHING
+
+
+_NOTHING: Final = AccountState()
 
 
 # -- the tick --------------------------------------------------------------------------------------------------------
@@ -178,11 +204,15 @@ def take_account_tick(
         closing, state = _over(tick, state, _why_over(tick, cap, state.window))
         state = replace(state, window=window)
     standing = tick.standing(as_of)
+    projection = _projection(tick, standing, state)
     identity = tick.teller.id(f"pacing.{SNAPSHOT}")
+    snapshot = Event(SNAPSHOT, _snapshot(tick, standing, projection, identity))
+    if not complete:
+        # Half a tick shows what it has and changes nothing that lasts.
+        return [snapshot], state
     deviations, life = _deviations(tick, state, identity)
-    signals, raised = _over_budget(tick, standing, state)
-    snapshot = Event(SNAPSHOT, _snapshot(tick, standing, identity))
-    return [*closing, snapshot, *deviations, *signals], AccountState(life, raised, state.window)
+    signals, state = _signals(tick, standing, projection, state)
+    return [*closing, snapshot, *deviations, *signals], replace(state, life=life)
 
 
 def _tick(key: AccountKey, sums: Sums, cap: Plan | None, as_of: int, *, complete: bool) -> Tick:
@@ -207,15 +237,12 @@ def _over(tick: Tick, state: AccountState, reason: Reason) -> tuple[list[Event],
     """What is open resolves."""
     standing = tick.standing(tick.as_of)
     events = [tick.teller.deviation(step, standing, None) for step in resolved(state.life, reason)]
-    if state.raised is not None:
-        events.append(tick.teller.cleared(state.raised))
-    return events, AccountState()
+    events += [tick.teller.cleared(alert) for alert in state.up.values()]
+    return events, _NOTHING
 
 
 def _deviations(tick: Tick, state: AccountState, snapshot_id: str) -> tuple[list[Event], DeviationLife | None]:
-    """The account's deviation, compared with what was expected when its feed ended; none changes on half a tick."""
-    if not tick.complete:
-        return [], state.life
+    """The account's deviation, compared with what was expected when its feed ended."""
     thresholds = tick.plan.thresholds
     standing = tick.standing(tick.as_of - thresholds.feed_lag)
     num, den = standing.expected
@@ -235,29 +262,68 @@ def _deviations(tick: Tick, state: AccountState, snapshot_id: str) -> tuple[list
     return [tick.teller.deviation(step, standing, snapshot_id) for step in steps], life
 
 
-def _over_budget(tick: Tick, standing: Standing, state: AccountState) -> tuple[list[Event], Raised | None]:
-    """Whether the account has spent more than its budget; nothing changes on half a tick."""
-    if not tick.complete:
-        return [], state.raised
-    before = state.raised
-    for signal in over_budget(tick.plan, [standing]):
-        if before is not None:
-            return [], before
-        identity = tick.teller.id("alert", signal.kind, signal.scope, signal.scope_id)
-        raised = Raised(identity, signal.kind, signal.scope, signal.scope_id, signal.level)
-        return [tick.teller.raised(signal, raised)], raised
-    return ([] if before is None else [tick.teller.cleared(before)]), None
+def _signals(
+    tick: Tick, standing: Standing, projection: Projection, before: AccountState
+) -> tuple[list[Event], AccountState]:
+    """What is raised and cleared, and what is remembered with it."""
+    now = [*over_budget(tick.plan, [standing])]
+    milestones, spent_at = 0, None
+    if tick.cap is not None:
+        told = Before(before.alerts, before.milestones)
+        now += signals_of(tick.plan, standing, projection, tick.as_of, told, is_paused=not tick.sums.active)
+        milestones = max(before.milestones, milestones_reached(standing))
+        spent_at = projection.exhausted_at if _is_spent(standing) else None
+    up = {alert_key(signal) for signal in now}
+    alerts, events = changed(tick.teller, before.up, [key for key in before.up if key not in up], now)
+    others = {key: alert for key, alert in alerts.items() if alert.kind != OVER_BUDGET}
+    over = next((alert for alert in alerts.values() if alert.kind == OVER_BUDGET), None)
+    return events, replace(before, raised=over, alerts=others, milestones=milestones, spent_at=spent_at)
+
+
+# -- the projection --------------------------------------------------------------------------------------------------
+
+
+def _projection(tick: Tick, standing: Standing, state: AccountState) -> Projection:
+    """
+    What the campaigns are projected to spend and the closed ones have, and when that uses up the cap.
+
+    It has no method: each campaign has its own.
+    """
+    sums = tick.sums
+    known = sums.campaigns and not sums.unprojected
+    final = sums.projected + tick.closed_spend if known else None
+    return Projection(None, None if final is None else (final, 1), _exhausted_at(tick, standing, final, state))
+
+
+def _exhausted_at(tick: Tick, standing: Standing, final: int | None, state: AccountState) -> int | None:
+    """The first nanosecond at which the even line to *final* reaches the cap, strictly before the window's end."""
+    if tick.cap is None:
+        return None
+    if _is_spent(standing):
+        is_remembered = state.window == tick.window and state.spent_at is not None
+        return state.spent_at if is_remembered else tick.as_of
+    budget, spend, end = standing.budget, standing.figures[0], tick.window.end
+    if final is None or final <= budget:
+        return None
+    # Rounded up: the line is below the cap at any earlier nanosecond.
+    at = tick.as_of - (budget - spend) * (end - tick.as_of) // (spend - final)
+    return at if at < end else None
+
+
+def _is_spent(standing: Standing) -> bool:
+    return standing.figures[0] >= standing.budget
 
 
 # -- the snapshot ----------------------------------------------------------------------------------------------------
 
 
-def _snapshot(tick: Tick, standing: Standing, identity: str) -> Body:
+def _snapshot(tick: Tick, standing: Standing, projection: Projection, identity: str) -> Body:
     """The contract's fields in its order, then what it leaves room for."""
     sums, cap, window = tick.sums, tick.cap, tick.window
     currency = currency_of(minor_digits(tick.key[1]) or 0)
     budget, spend, (num, den) = standing.budget, standing.figures[0], standing.expected
     pacing, deviation = pacing_of(standing)
+    final, exhausted_at = projection.spend, projection.exhausted_at
     head: dict[str, Any] = {
         "event_id": identity,
         "event_type": f"pacing.{SNAPSHOT}",
@@ -280,9 +346,9 @@ def _snapshot(tick: Tick, standing: Standing, identity: str) -> Body:
         "elapsed_pct": percent(elapsed(window, tick.as_of), window.end - window.start),
         "variance_pp": percent(standing.gap, budget * den) if budget else None,
         "band": band(standing.gap, budget * den) if budget else None,
-        "projected_spend": _projected_spend(tick, currency),
-        "projected_exhaustion_at": None,
-        "dark_days": None,
+        "projected_spend": None if final is None else currency.carried(final[0]),
+        "projected_exhaustion_at": None if exhausted_at is None else time_text(exhausted_at),
+        "dark_days": None if exhausted_at is None else share(window.end - exhausted_at, DAY),
         "worst_child": _worst_child(sums),
         "cap": None if cap is None else currency.carried(budget),
         "cap_difference": None if cap is None else currency.carried(budget - sums.budget),
@@ -291,13 +357,6 @@ def _snapshot(tick: Tick, standing: Standing, identity: str) -> Body:
         "period_start": time_text(window.start),
         "period_end": time_text(window.end),
     }
-
-
-def _projected_spend(tick: Tick, currency: Currency) -> str | None:
-    """What the campaigns are projected to spend, and the closed ones have; null unless it is known of all."""
-    sums = tick.sums
-    known = sums.campaigns and not sums.unprojected
-    return currency.carried(sums.projected + tick.closed_spend) if known else None
 
 
 def _spendable(tick: Tick, spend: int) -> int:

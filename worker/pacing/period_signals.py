@@ -1,5 +1,5 @@
 """
-Signals read from the campaign's figures over its flight or period.
+Signals read from the figures of a campaign, or of an account with a cap, over its flight or period.
 
     budget_used_before_period  used > 90 % while elapsed < 80 %
     ahead_of_period            used - elapsed > 10 percentage points
@@ -9,9 +9,11 @@ Signals read from the campaign's figures over its flight or period.
 Used is spend / budget, elapsed linear time. All are compared unrounded, and strictly but for the milestones. Source:
 contract, Events out and rules 15 and 16; field definition 9. What they leave open:
 
-- they are of the campaign: its channels and deals have deviations, and over_budget;
+- they are of the campaign, and of an account over the window of its cap: channels and deals have deviations, and
+  over_budget, and an account without a cap has no budget or time of its own;
 - the first three last while what they say holds, a milestone until the next complete tick;
-- a paused plan raises none of the first three (what is up stays while it holds); a milestone is a fact and is told;
+- a paused plan, and an account without an active campaign, raises none of the first three (what is up stays while it
+  holds); a milestone is a fact and is told;
 - exhaustion is projected from a day of the flight or period on: less is no history. A budget that is used up is none;
 - a plan that means to finish early is told of as any other: its dark days are real, and the signal can be switched off;
 - a milestone that was told stays told, whatever is credited or added to the budget in that flight or period.
@@ -19,15 +21,15 @@ contract, Events out and rules 15 and 16; field definition 9. What they leave op
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Container, Iterator
+from typing import Final, NamedTuple
 
 from schemas.fields import NANOS
 from worker.pacing.amounts import DAY, currency_of, percent, share, time_text
 from worker.pacing.curves import elapsed
 from worker.pacing.plan import Plan
 from worker.pacing.projection import Projection
-from worker.pacing.signals import Signal, scope_name
+from worker.pacing.signals import Signal, alert_key, scope_name
 from worker.pacing.snapshot import Body
 from worker.pacing.standing import Standing
 
@@ -41,72 +43,90 @@ _EXHAUSTION: Final = "exhaustion_projected"
 _USED_PCT, _ELAPSED_PCT, _AHEAD_PP = 90, 80, 10
 
 
-def period_signals(plan: Plan, campaign: Standing, projection: Projection, as_of: int) -> Iterator[Signal]:
-    """Whatever holds of a campaign that stands so, but for its milestones."""
-    used, budget = campaign.figures[0] * campaign.scale, campaign.budget
-    gone, length = _elapsed(campaign, as_of)
+class Before(NamedTuple):
+    """What the ticks before have told: the keys of the signals that are *up*, and how many milestones."""
+
+    up: Container[str]
+    milestones: int
+
+
+def signals_of(
+    plan: Plan, standing: Standing, projection: Projection, as_of: int, before: Before, *, is_paused: bool
+) -> Iterator[Signal]:
+    """Those that are up after this; one that *is_paused* goes on with what is up and raises no more but milestones."""
+    if projection.exhausted_at is not None or is_ahead(standing, as_of):
+        for signal in period_signals(plan, standing, projection, as_of):
+            is_up = alert_key(signal) in before.up
+            if is_up or (not is_paused and may_be_raised(plan, standing, signal, as_of)):
+                yield signal
+    if milestones_reached(standing) > before.milestones:
+        yield from milestones(plan, standing, before.milestones)
+
+
+def period_signals(plan: Plan, standing: Standing, projection: Projection, as_of: int) -> Iterator[Signal]:
+    """Whatever holds of a scope that stands so, but for its milestones."""
+    used, budget = standing.figures[0] * standing.scale, standing.budget
+    gone, length = _elapsed(standing, as_of)
     if 100 * used > _USED_PCT * budget and 100 * gone < _ELAPSED_PCT * length:
         shares = _shares(used, budget, gone, length)
         words = f"has used {shares['budget_used_pct']:.2f} % of its budget by {shares['elapsed_pct']:.2f} % of the time"
-        yield _signal(plan, _USED_BEFORE, words, shares)
-    if is_ahead(campaign, as_of):
+        yield _signal(standing, _USED_BEFORE, words, shares)
+    if is_ahead(standing, as_of):
         ahead_pp = percent(used * length - gone * budget, budget * length)
         words = f"has used {ahead_pp:.2f} percentage points more of its budget than of its time"
-        yield _signal(plan, _AHEAD, words, {**_shares(used, budget, gone, length), "ahead_pp": ahead_pp})
-    if projection.exhausted_at is not None and campaign.flight.end - projection.exhausted_at > DAY:
-        yield _exhaustion(plan, campaign, projection, projection.exhausted_at)
+        yield _signal(standing, _AHEAD, words, {**_shares(used, budget, gone, length), "ahead_pp": ahead_pp})
+    if projection.exhausted_at is not None and standing.flight.end - projection.exhausted_at > DAY:
+        yield _exhaustion(plan, standing, projection, projection.exhausted_at)
 
 
-def is_ahead(campaign: Standing, as_of: int) -> bool:
+def is_ahead(standing: Standing, as_of: int) -> bool:
     """Whether more of the budget is used than of the time, by more than 10 points: 90 before 80 is that, too."""
-    gone, length = _elapsed(campaign, as_of)
-    return 100 * campaign.figures[0] * campaign.scale * length > campaign.budget * (100 * gone + _AHEAD_PP * length)
+    gone, length = _elapsed(standing, as_of)
+    return 100 * standing.figures[0] * standing.scale * length > standing.budget * (100 * gone + _AHEAD_PP * length)
 
 
-def _elapsed(campaign: Standing, as_of: int) -> tuple[int, int]:
+def _elapsed(standing: Standing, as_of: int) -> tuple[int, int]:
     """What has passed of the flight or period, and its length."""
-    return elapsed(campaign.flight, as_of), campaign.flight.end - campaign.flight.start
+    return elapsed(standing.flight, as_of), standing.flight.end - standing.flight.start
 
 
-def may_be_raised(plan: Plan, campaign: Standing, signal: Signal, as_of: int) -> bool:
-    """Whether a signal of `period_signals` may come up now: not while paused, nor in grace, nor from no history."""
-    if plan.status == "paused":
-        return False
+def may_be_raised(plan: Plan, standing: Standing, signal: Signal, as_of: int) -> bool:
+    """Whether a signal of `period_signals` may come up at this time: not in grace, nor from no history."""
     if signal.kind == _EXHAUSTION:
-        is_spent = campaign.figures[0] * campaign.scale >= campaign.budget
-        return is_spent or as_of >= campaign.flight.start + DAY
-    return as_of >= campaign.flight.start + plan.thresholds.grace
+        is_spent = standing.figures[0] * standing.scale >= standing.budget
+        return is_spent or as_of >= standing.flight.start + DAY
+    return as_of >= standing.flight.start + plan.thresholds.grace
 
 
-def milestones_reached(campaign: Standing) -> int:
+def milestones_reached(standing: Standing) -> int:
     """How many of the milestones are reached."""
-    used, budget = 100 * campaign.figures[0] * campaign.scale, campaign.budget
+    used, budget = 100 * standing.figures[0] * standing.scale, standing.budget
     reached = 0
     while reached < len(MILESTONES_PCT) and used >= MILESTONES_PCT[reached] * budget:
         reached += 1
     return reached
 
 
-def milestones(plan: Plan, campaign: Standing, told: int) -> Iterator[Signal]:
+def milestones(plan: Plan, standing: Standing, told: int) -> Iterator[Signal]:
     """Those that are reached beyond the first *told*."""
-    for pct in MILESTONES_PCT[told : milestones_reached(campaign)]:
-        spend, budget = _amounts(plan, campaign)
+    for pct in MILESTONES_PCT[told : milestones_reached(standing)]:
+        spend, budget = _amounts(plan, standing)
         words = f"has reached {pct} % of its budget: {spend} of {budget} {plan.currency}"
-        yield _signal(plan, MILESTONE, words, {"milestone_pct": pct, "spend": spend, "budget": budget}, str(pct))
+        yield _signal(standing, MILESTONE, words, {"milestone_pct": pct, "spend": spend, "budget": budget}, str(pct))
 
 
-def _amounts(plan: Plan, campaign: Standing) -> tuple[str, str]:
-    currency, scale = currency_of(plan.minor_digits), campaign.scale
-    budget = currency.carried(campaign.budget) if scale == 1 else currency.derived(campaign.budget, scale)
-    return currency.carried(campaign.figures[0]), budget
+def _amounts(plan: Plan, standing: Standing) -> tuple[str, str]:
+    currency, scale = currency_of(plan.minor_digits), standing.scale
+    budget = currency.carried(standing.budget) if scale == 1 else currency.derived(standing.budget, scale)
+    return currency.carried(standing.figures[0]), budget
 
 
 def _shares(used: int, budget: int, gone: int, length: int) -> Body:
     return {"budget_used_pct": percent(used, budget), "elapsed_pct": percent(gone, length)}
 
 
-def _exhaustion(plan: Plan, campaign: Standing, projection: Projection, at: int) -> Signal:
-    dark_days = share(campaign.flight.end - at, DAY)
+def _exhaustion(plan: Plan, standing: Standing, projection: Projection, at: int) -> Signal:
+    dark_days = share(standing.flight.end - at, DAY)
     projected = projection.spend
     evidence = {
         "projected_exhaustion_at": time_text(at),
@@ -114,12 +134,12 @@ def _exhaustion(plan: Plan, campaign: Standing, projection: Projection, at: int)
         "projected_spend": None if projected is None else currency_of(plan.minor_digits).derived(*projected),
         "projection_method": projection.method,
     }
-    is_spent = campaign.figures[0] * campaign.scale >= campaign.budget
+    is_spent = standing.figures[0] * standing.scale >= standing.budget
     words = "has used up its budget" if is_spent else "is projected to use up its budget"
     told = f"{words} at {time_text(at - at % NANOS)}, {dark_days} days before the end"
-    return _signal(plan, _EXHAUSTION, told, evidence)
+    return _signal(standing, _EXHAUSTION, told, evidence)
 
 
-def _signal(plan: Plan, kind: str, words: str, evidence: Body, part: str = "") -> Signal:
-    name = scope_name("campaign", plan.campaign_id)
-    return Signal(kind, "campaign", plan.campaign_id, f"{name} {words}.", evidence, part)
+def _signal(standing: Standing, kind: str, words: str, evidence: Body, part: str = "") -> Signal:
+    name = scope_name(standing.scope, standing.scope_id)
+    return Signal(kind, standing.scope, standing.scope_id, f"{name} {words}.", evidence, part)

@@ -34,7 +34,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Iterator
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -45,22 +44,15 @@ from worker.pacing.deviation import Reason, Step, enters, is_steady, live, resol
 from worker.pacing.figures import Attribution, Counted, Totals
 from worker.pacing.history import PlanHistory, PlanVersion
 from worker.pacing.pace import ended_periods, pace_at
-from worker.pacing.period_signals import (
-    MILESTONE,
-    is_ahead,
-    may_be_raised,
-    milestones,
-    milestones_reached,
-    period_signals,
-)
+from worker.pacing.period_signals import MILESTONE, Before, milestones_reached, signals_of
 from worker.pacing.projection import Ground, Projection, project
 from worker.pacing.reallocation import Move, propose
 from worker.pacing.series import on_the_series
 from worker.pacing.signals import Signal, alert_key, cases, newly_counted, over_budget
 from worker.pacing.snapshot import Taken
 from worker.pacing.standing import NO_FIGURES, Standing, Standings, Tally, without
-from worker.pacing.state import Closing, DeviationLife, PacingState, PeriodEnd, Proposal, Raised
-from worker.pacing.telling import Event, Teller
+from worker.pacing.state import Closing, DeviationLife, PacingState, PeriodEnd, Proposal
+from worker.pacing.telling import Alerts, Event, Teller, changed
 from worker.pacing.watch import watched
 
 
@@ -406,7 +398,7 @@ def _spend_changed(counted: Counted) -> bool:
 def _state(
     state: PacingState,
     deviations: dict[str, DeviationLife],
-    alerts: dict[str, Raised],
+    alerts: Alerts,
     proposals: dict[str, Proposal],
     closing: Closing | None,
 ) -> PacingState:
@@ -540,32 +532,22 @@ def _standing_or_new(tick: Tick, old: Proposal | None, move: Move) -> Proposal:
 
 # -- signals ---------------------------------------------------------------------------------------------------------
 
-Alerts = dict[str, Raised]
-
 
 def _alerts(tick: Tick, scopes: list[Standing], projection: Projection | None) -> tuple[Alerts, list[Event]]:
     """The signals that are up after the tick; *scopes* are those whose budget is watched, none once all is closed."""
     before, now = tick.state.alerts, _news(tick)
     if tick.complete and not tick.is_over and projection is not None:
-        lasting = _period_signals(tick, scopes[0], projection)
-        now = [*now, *over_budget(tick.plan, scopes), *lasting, *on_the_series(tick, scopes[0])]
+        now += over_budget(tick.plan, scopes)
+        told = Before(before, tick.state.milestones)
+        is_paused = tick.plan.status == "paused"
+        now += signals_of(tick.plan, scopes[0], projection, tick.as_of, told, is_paused=is_paused)
+        now += on_the_series(tick, scopes[0])
     if not (before or now):
         return before, []
     now = _wanted(tick, now)
     up = {alert_key(signal) for signal in now}
     over = [key for key in before if key not in up] if tick.complete else []
-    return _changed(tick, over, now)
-
-
-def _period_signals(tick: Tick, campaign: Standing, projection: Projection) -> Iterator[Signal]:
-    """What the figures tell; a paused plan and one in its grace go on with what is up, and raise no more of these."""
-    if projection.exhausted_at is not None or is_ahead(campaign, tick.as_of):
-        for signal in period_signals(tick.plan, campaign, projection, tick.as_of):
-            is_up = alert_key(signal) in tick.state.alerts
-            if is_up or may_be_raised(tick.plan, campaign, signal, tick.as_of):
-                yield signal
-    if milestones_reached(campaign) > tick.state.milestones:
-        yield from milestones(tick.plan, campaign, tick.state.milestones)
+    return changed(tick.teller, before, over, now)
 
 
 def _remembering(tick: Tick, state: PacingState, campaign: Standing) -> PacingState:
@@ -578,7 +560,8 @@ def _remembering(tick: Tick, state: PacingState, campaign: Standing) -> PacingSt
 
 def _alerts_at_closing(tick: Tick) -> tuple[Alerts, list[Event]]:
     """Every signal clears; news of a kind that was not up is still raised, or it would never be told."""
-    return _changed(tick, list(tick.state.alerts) if tick.complete else [], _wanted(tick, _news(tick)))
+    before = tick.state.alerts
+    return changed(tick.teller, before, list(before) if tick.complete else [], _wanted(tick, _news(tick)))
 
 
 def _news(tick: Tick) -> list[Signal]:
@@ -593,17 +576,3 @@ def _news(tick: Tick) -> list[Signal]:
 def _wanted(tick: Tick, signals: list[Signal]) -> list[Signal]:
     """Those that the plan does not switch off."""
     return [signal for signal in signals if signal.kind not in tick.plan.silenced]
-
-
-def _changed(tick: Tick, over: list[str], now: list[Signal]) -> tuple[Alerts, list[Event]]:
-    """The alerts without those that are *over*, with those of *now* that were not up before."""
-    before = tick.state.alerts
-    after = {key: alert for key, alert in before.items() if key not in over}
-    events = [tick.teller.cleared(before[key]) for key in over]
-    for signal in now:
-        if (key := alert_key(signal)) not in before and key not in after:
-            part = (signal.part,) if signal.part else ()
-            identity = tick.teller.id("alert", signal.kind, signal.scope, signal.scope_id, *part)
-            after[key] = Raised(identity, signal.kind, signal.scope, signal.scope_id, signal.level)
-            events.append(tick.teller.raised(signal, after[key]))
-    return after, events

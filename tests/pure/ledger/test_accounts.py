@@ -179,13 +179,16 @@ def test_what_is_open_is_read_again_and_what_is_remembered_is_not() -> None:
     plans(accounts, (b"acme", cap()))
     log = [part(0, 1, 900), close(0, 1), close(1, 1), part(0, 2, 900)]
     (first,) = fold(accounts, log)
-    assert [event.kind for event in first.events] == ["account_snapshot_taken", "deviation_detected"]
+    kinds = [event.kind for event in first.events]
+    # 90 % at the first minute of ten days: 90 points ahead, and the milestones 50, 80 and 90.
+    assert kinds == ["account_snapshot_taken", "deviation_detected", *["alert_raised"] * 4]
     records = accounts.changes()
     assert accounts.changes() == [], "nothing has changed since"
     again = restored(records)
     assert again.positions == {CAPS: 0, PARTS: 3}, "from the first part of what is open"
     (second,) = fold(again, [*log[3:], close(0, 2), close(1, 2)])
-    assert [event.kind for event in second.events] == ["account_snapshot_taken"]
+    assert [event.kind for event in second.events] == ["account_snapshot_taken", *["alert_cleared"] * 3]
+    assert {event.body["kind"] for event in second.events[1:]} == {"milestone_reached"}, "they are told once"
     assert second.events[0].body["total_spend"] == "900.00"
 
 
