@@ -336,9 +336,9 @@ class LaneConsumer(driver.Consumer):
 
     async def let_in(self, tps: Iterable[TP]) -> None:
         """Read *tps*, which are open now, from where their partition stands."""
-        tps = set(tps)
-        await self.reposition(tps)
-        self.resume_partitions(tps)
+        # Only what was sought: what has opened since (plans, as a tick was closed meanwhile) is let in by its own call,
+        # and aiokafka, which finds no offset of the group's for it, would end the worker.
+        self.resume_partitions(await self.reposition(tps))
 
     def _to_message(self, tp: TP, record: Take) -> Any:
         """Upstream reads a record's fields; a take has a topic, a partition and an offset only."""
@@ -362,10 +362,12 @@ class LaneConsumer(driver.Consumer):
         """Upstream seeks to the group's offsets, which only lag tools read; here to where each partition stands."""
         await self.reposition(self.assignment())
 
-    async def reposition(self, tps: Iterable[TP]) -> None:
-        """Read each open one of *tps* again from where its partition stands."""
-        positions = {tp: self.lane_owner.position(*tp) for tp in tps}
-        await self._thread.seek_all({tp: at for tp, at in positions.items() if at is not None})
+    async def reposition(self, tps: Iterable[TP]) -> set[TP]:
+        """Read each open one of *tps* again from where its partition stands; which these were."""
+        places = ((tp, self.lane_owner.position(*tp)) for tp in tps)
+        positions = {tp: at for tp, at in places if at is not None}
+        await self._thread.seek_all(positions)
+        return set(positions)
 
     def resume_partitions(self, tps: Iterable[TP]) -> None:
         """Upstream resumes whatever is assigned; a partition that is still restored must wait."""

@@ -36,6 +36,7 @@ PARTS: Final[dict[str, float]] = {
     "gap": 1_200,
     "memory": 3_600,
     "stages": 900,
+    "tick": 900,
 }
 TOP_PART = "latency"
 

@@ -79,6 +79,8 @@ def published(stage: Stage) -> Events:
     for kind, topic in stage.outputs.items():
         for message in stage.committed(topic) if kind != "tick_closed" else ():
             body = json.loads(message.value())
+            if body.get("campaign_id") is None:  # an account's, whose ticks are not those of one partition
+                continue
             if datetime.fromisoformat(body["occurred_at"]) <= last[message.partition()]:
                 events[body["campaign_id"], body["event_type"]].append(message.value())
     return events

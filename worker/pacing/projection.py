@@ -34,7 +34,7 @@ from itertools import pairwise
 from math import gcd, lcm
 from typing import Final, NamedTuple
 
-from worker.pacing.density import Density, Ratio, density_of, local_day, ordinal_at
+from worker.pacing.density import HOUR, Density, Ratio, density_of, local_day, ordinal_at
 from worker.pacing.figures import Counted
 from worker.pacing.history import PlanHistory
 from worker.pacing.periods import is_on_quarters
@@ -52,6 +52,8 @@ _WEEK: Final = 7
 _WEEKEND: Final = (5, 6)
 _NEWEST: Final = SEASONAL_LOOK_BACK // _WEEK
 """The weight of a day of the last week, and of the mean of all days."""
+
+_ABOUT: Final = HOUR
 
 Path = Callable[[int], Ratio]
 """The projected spend by an instant, in nanos; it never falls."""
@@ -111,7 +113,7 @@ def project(ground: Ground, campaign: Standing, as_of: int) -> Projection:
         exhausted_at = _observed(ground, campaign)
     elif as_of < flight.end and final[0] * campaign.scale >= campaign.budget * final[1]:
         path = _path(ground, campaign, learned, at)
-        exhausted_at = first_reaching(path, (campaign.budget, campaign.scale), as_of, flight.end)
+        exhausted_at = _exhausted_at(ground, path, campaign, as_of)
     return Projection("run_rate" if learned is None else learned.method, final, exhausted_at, reason, rolling)
 
 
@@ -155,30 +157,43 @@ def _observed(ground: Ground, campaign: Standing) -> int | None:
 # -- where a path reaches an amount ----------------------------------------------------------------------------------
 
 
-def first_reaching(path: Path, amount: Ratio, after: int, end: int) -> int | None:
+def _exhausted_at(ground: Ground, path: Path, campaign: Standing, as_of: int) -> int | None:
+    """When the path uses the budget up; it is looked for first about where the last tick found it."""
+    near: list[int] = ground.history.kept("exhaustion", ground.version, lambda: [as_of])
+    found = first_reaching(path, (campaign.budget, campaign.scale), as_of, campaign.flight.end, near[0])
+    if found is not None:
+        near[0] = found
+    return found
+
+
+def first_reaching(path: Path, amount: Ratio, after: int, end: int, near: int = 0) -> int | None:
     """
     The first instant after *after* at which the path has reached the amount; None where that is the end.
 
-    The path is below it at *after*, and not at *end*. It is mostly made of straight pieces: guesses along the line
-    between the bounds, each followed by a halving, meet one soon, and the guess after that is exact.
+    The path is below it at *after*, and not at *end*. It is mostly made of straight pieces: on one of them a guess
+    along the line between the bounds is exact, and the instant before it shows that; elsewhere a halving follows, so
+    that a piece is met soon. The first bounds are tried an hour about *near*, which changes no result.
 
     >>> first_reaching(lambda instant: (instant, 1), (7, 2), 0, 10)
     4
     """
     low, high = after, end
     below, above = _less(path(low), amount), _less(path(high), amount)
-    is_guess = True
+    tried = [middle for middle in (near + _ABOUT, near - _ABOUT) if after < middle < end]
     while high - low > 1:
-        middle = (low + high) // 2
-        if is_guess:
+        if tried:
+            middle = tried.pop()
+        else:
             lack, excess = -below[0] * above[1], above[0] * below[1]
             middle = min(high - 1, low - (-(high - low) * lack // (lack + excess)))
+            tried = [(low + high) // 2, middle - 1]
+        if not low < middle < high:
+            continue
         reached = _less(path(middle), amount)
         if reached[0] < 0:
             low, below = middle, reached
         else:
             high, above = middle, reached
-        is_guess = not is_guess
     return high if high < end else None
 
 
@@ -324,6 +339,11 @@ def _parts(ground: Ground, days: Days, *, with_hours: bool) -> tuple[tuple[int, 
 
 def _too_few_for_seasons(ground: Ground, days: Days) -> str | None:
     """Why the weekdays cannot be told apart yet."""
+    key = ground.version, days.today, days.number
+    return ground.history.kept("too few", key, lambda: _why_too_few(ground, days))
+
+
+def _why_too_few(ground: Ground, days: Days) -> str | None:
     parts, _ = _parts(ground, days, with_hours=True)
     weights = ground.plan.calendar.weekday_weights
     counts = [0] * _WEEK

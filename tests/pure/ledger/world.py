@@ -76,6 +76,14 @@ class Told(NamedTuple):
     """When spend came to some amounts."""
 
 
+def _firsts_first(updates: Sequence[Json]) -> Iterator[tuple[int, Json]]:
+    """A batch with its places, in the order it is dealt with: of one id the first, and after all firsts the others."""
+    ids = [(u["campaign_id"], u.get("source"), u.get("event_id")) for u in updates]
+    first = {identity: place for place, identity in reversed(list(enumerate(ids)))}
+    yield from ((place, u) for place, u in enumerate(updates) if first[ids[place]] == place)
+    yield from ((place, u) for place, u in enumerate(updates) if first[ids[place]] != place)
+
+
 @contextmanager
 def listening(cuts_of: Any = None) -> Iterator[list[Told]]:
     """Collect what the core is told."""
@@ -134,7 +142,7 @@ class World:
         folded = self.ledger.fold_spend(self._batch(SPEND, [u["campaign_id"] for u in updates], values, timestamp))
         wanted = Counter(
             self.naive.setdefault(said["campaign_id"], NaiveCampaign()).take(said, self.offset + n)
-            for n, said in enumerate(updates)
+            for n, said in _firsts_first(updates)
         )
         told = Counter(refused.reason for refused in folded.refused)
         told += Counter(accepted=folded.accepted, duplicate=folded.duplicates)
