@@ -45,9 +45,9 @@ def test_topics_are_missed_created_and_then_as_declared(kafka: str, app_id: str,
         return pacing("topics", action, bootstrap=kafka, app_id=app_id, folder=tmp_path, **variables)
 
     code, _, faults = topics("check")
-    assert (code, len(faults.splitlines())) == (1, 12)
+    assert (code, len(faults.splitlines())) == (1, 17)
     code, told, faults = topics("apply")
-    assert (code, told.count(": created\n"), faults) == (0, 12, "")
+    assert (code, told.count(": created\n"), faults) == (0, 17, "")
     assert topics("check") == (0, "every topic is as declared\n", "")
     assert topics("apply") == (0, "every topic is as declared\n", "")
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from operator import add
-from typing import Final
+from typing import Any, Final
 
 from schemas.fields import NANOS
 
@@ -93,12 +93,14 @@ def awkward(cuts: Iterable[int]) -> tuple[int, ...]:
 class Cell:
     """The figures of [lo, hi) by attribution and stated currency."""
 
-    __slots__ = ("held", "hi", "lo")
+    __slots__ = ("held", "hi", "lo", "packed")
 
     def __init__(self, lo: int, hi: int) -> None:
         self.lo = lo
         self.hi = hi
         self.held: dict[Key, Holding] = {}
+        self.packed: Any = None
+        """Its bytes in a record, where it has not changed since it was written."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Cell) and (self.lo, self.held) == (other.lo, other.held)
@@ -124,6 +126,7 @@ class Cell:
         if held is None:
             held = self.held[key] = [0, 0, 0, 0, 0, 0, 0, 0, attribution, 0, NEVER]
         held[:COUNT] = map(add, held, figures)
+        self.packed = None
         held[UPDATES] += updates
         held[LATEST] = max(held[LATEST], latest)
 

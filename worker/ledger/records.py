@@ -36,6 +36,7 @@ pending day of a campaign is written again, and a counted day once an hour.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -48,8 +49,8 @@ from worker.ledger.packing import (
     encode,
     pack_amount,
     pack_big,
-    pack_cells,
     pack_figures,
+    packed_cell,
     unpack_amount,
     unpack_big,
     unpack_cell,
@@ -64,6 +65,8 @@ from worker.ledger.sources import Source
 from worker.pacing import Attribution, PacingState, PlanHistory
 
 VERSION: Final = 1
+
+_BY_START: Final = attrgetter("lo")
 
 NO_CELLS: Final = encode([])
 NO_COURSE: Final = (None, ((), ()))
@@ -139,7 +142,7 @@ def pack_campaign(campaign: Campaign) -> bytes:
         [[campaign.numbers[name], *pack_figures(figures)] for name, figures in campaign.totals.items()],
         None if campaign.latest == NEVER else campaign.latest,
         campaign.next_series,
-        [[day, pack_cells(cells)] for day, cells in recent.items()],
+        [[day, [*map(packed_cell, sorted(cells, key=_BY_START))]] for day, cells in recent.items()],
         _pack_cases(campaign.cases),
         _pack_cases(campaign.waiting_cases),
     ]

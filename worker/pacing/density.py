@@ -39,6 +39,7 @@ Ratio = tuple[int, int]
 """A rational number as (numerator, denominator), the denominator positive."""
 
 HOUR: Final = 3600 * NANOS
+_MOST_KNOWN: Final = 16
 _WEEK: Final = 7
 
 
@@ -126,7 +127,7 @@ def density_of(calendar: Calendar) -> Density:
 class Density:
     """The integral of a calendar's density."""
 
-    __slots__ = ("_ends", "_hours", "_last", "_lost", "_starts", "_vanished", "_week", "_zone")
+    __slots__ = ("_ends", "_hours", "_known", "_lost", "_starts", "_vanished", "_week", "_zone")
 
     def __init__(self, calendar: Calendar) -> None:
         self._zone = calendar.timezone
@@ -138,7 +139,8 @@ class Density:
         self._starts = [blackout.start for blackout in calendar.blackouts]
         self._ends = [blackout.end for blackout in calendar.blackouts]
         self._lost = self._losses(calendar.blackouts)
-        self._last: tuple[int, Ratio] | None = None
+        self._known: dict[int, Ratio] = {}
+        """Of the instants asked for lately: the tick and the flight's end are, again and again."""
 
     def _losses(self, blackouts: Sequence[Flight]) -> list[Ratio]:
         """What is lost to the blackouts before each of them, and to all."""
@@ -149,9 +151,12 @@ class Density:
 
     def reached(self, instant: int) -> Ratio:
         """The weight that lies before the instant, from an origin of its own: only differences mean something."""
-        if self._last is None or self._last[0] != instant:
-            self._last = instant, self._reached(instant)
-        return self._last[1]
+        known = self._known.get(instant)
+        if known is None:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            known = self._known[instant] = self._reached(instant)
+        return known
 
     def _reached(self, instant: int) -> Ratio:
         past = bisect_right(self._starts, instant)

@@ -34,7 +34,8 @@ from itertools import pairwise
 from math import gcd, lcm
 from typing import Final, NamedTuple
 
-from worker.pacing.density import HOUR, Density, Ratio, density_of, local_day, ordinal_at
+from schemas.fields import NANOS
+from worker.pacing.density import Density, Ratio, density_of, local_day, ordinal_at
 from worker.pacing.figures import Counted
 from worker.pacing.history import PlanHistory
 from worker.pacing.periods import is_on_quarters
@@ -53,7 +54,8 @@ _WEEKEND: Final = (5, 6)
 _NEWEST: Final = SEASONAL_LOOK_BACK // _WEEK
 """The weight of a day of the last week, and of the mean of all days."""
 
-_ABOUT: Final = HOUR
+_ABOUT: Final = 300 * NANOS
+"""Five minutes: further an exhaustion seldom moves from tick to tick."""
 
 Path = Callable[[int], Ratio]
 """The projected spend by an instant, in nanos; it never falls."""
@@ -172,7 +174,7 @@ def first_reaching(path: Path, amount: Ratio, after: int, end: int, near: int = 
 
     The path is below it at *after*, and not at *end*. It is mostly made of straight pieces: on one of them a guess
     along the line between the bounds is exact, and the instant before it shows that; elsewhere a halving follows, so
-    that a piece is met soon. The first bounds are tried an hour about *near*, which changes no result.
+    that a piece is met soon. The first bounds are tried some minutes about *near*, which changes no result.
 
     >>> first_reaching(lambda instant: (instant, 1), (7, 2), 0, 10)
     4
