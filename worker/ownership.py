@@ -309,8 +309,10 @@ class Ownership:
     async def _bounds(self, number: int) -> dict[str, restore.Bounds]:
         thread = self.consumer.lane_thread
         tps = self.inputs(number)
-        begin, end = await thread.begin_offsets(tps), await thread.end_offsets(tps)
-        return {tp.topic: restore.Bounds(begin[tp], end[tp], await thread.committed(tp)) for tp in tps}
+        sentence = f"no broker said where the inputs of partition {number} begin and end while it was restored"
+        with self._watchdog.limit(("bounds", number), restore.STALL_SECONDS, Exit.RESTORE_FAILED, sentence):
+            begin, end = await thread.begin_offsets(tps), await thread.end_offsets(tps)
+            return {tp.topic: restore.Bounds(begin[tp], end[tp], await thread.committed(tp)) for tp in tps}
 
     def inputs(self, number: int) -> list[TP]:
         """The input partitions of one number."""

@@ -31,7 +31,7 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 from tests.kafka import killable
 from tests.kafka.broker import ROOT, free_ports, wait_until
 from worker.settings import Settings, load_settings
-from worker.topics import LEDGER_BYTES, apply_now, input_topics, ledger_topic, output_topics
+from worker.topics import LEDGER_BYTES, account_ledger_topic, apply_now, input_topics, ledger_topic, output_topics
 
 READY_SECONDS: Final = 30.0
 SETTLED_SECONDS: Final = 30.0
@@ -77,7 +77,8 @@ class Stage:
 
     def hide_the_broker_s_clock(self) -> None:
         """Let a worker run ahead of the broker's time: a test cannot wait for days."""
-        self.alter(self.ledger, message_timestamp_type="CreateTime")
+        for ledger in (self.ledger, account_ledger_topic(self.settings)):
+            self.alter(ledger, message_timestamp_type="CreateTime")
 
     def refuse_writes(self, topic: str) -> None:
         """
