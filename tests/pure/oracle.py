@@ -148,7 +148,7 @@ def derived(value: Fraction, currency: str) -> str:
 
 
 def amount(value: Fraction, currency: str) -> str:
-    """A budget: exact where it is a whole number of nanos, else derived."""
+    """A budget, or what is left of one: exact where it is a whole number of nanos, else derived."""
     return money(value, currency) if (value * 10**9).denominator == 1 else derived(value, currency)
 
 
@@ -181,6 +181,12 @@ class Scope:
     channel: str | None = None
     minimum: Fraction = ZERO
     curve: Curve = ("linear",)
+    is_fed: bool = True
+    """Whether its budget is one of the plan, with what was carried, and no part of it."""
+
+    def told_budget(self, currency: str) -> str:
+        """As it was fed, else derived."""
+        return (amount if self.is_fed else derived)(self.budget, currency)
 
 
 Curve = tuple[Any, ...]
@@ -396,6 +402,7 @@ class Version:
             replace(
                 scope,
                 budget=scope.budget * factor,
+                is_fed=share == 1,
                 minimum=scope.minimum * factor,
                 start=min(max(scope.start, start), end),
                 end=min(max(scope.end, start), end),
@@ -917,7 +924,7 @@ class Taking:
         ]
         figures = {
             "timestamp": text_of(self.at),
-            "total_budget": amount(campaign.budget, currency),
+            "total_budget": campaign.told_budget(currency),
             "total_spend": money(spend, currency),
             "expected_spend": derived(expected, currency),
             "pacing_pct": pct(spend / expected) if expected else None,
@@ -1103,7 +1110,7 @@ class Taking:
         shown = figures["impressions"]
         return {
             **name,
-            "allocated_budget": amount(scope.budget, currency),
+            "allocated_budget": scope.told_budget(currency),
             "spend": money(figures["spend"], currency),
             "expected_spend": derived(self.expected(scope.scope, scope.scope_id, at), currency),
             "pacing_pct": None if deviation is None else pct(deviation + 1),
@@ -1315,7 +1322,7 @@ class Taking:
             if spend > scope.budget and self.version.wants("over_budget"):
                 found["over_budget", scope.scope, scope.scope_id] = {
                     "spend": money(spend, self.version.currency),
-                    "budget": amount(scope.budget, self.version.currency),
+                    "budget": scope.told_budget(self.version.currency),
                     "over_by": amount(spend - scope.budget, self.version.currency),
                 }
         return found
@@ -1354,7 +1361,7 @@ class Taking:
         for pct_ in (50, 80, 90, 100):
             if spend * 100 >= pct_ * campaign.budget and pct_ > highest:
                 self.oracle.milestones = self.oracle.milestones | {pct_}
-                told = money(spend, self.version.currency), amount(campaign.budget, self.version.currency)
+                told = money(spend, self.version.currency), campaign.told_budget(self.version.currency)
                 evidence = {"milestone_pct": pct_, "spend": told[0], "budget": told[1]}
                 yield ("milestone_reached", "campaign", campaign.scope_id, str(pct_)), evidence
 

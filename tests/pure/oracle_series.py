@@ -68,7 +68,7 @@ def silence(taking: Taking) -> Found:
         "silent_since": o.text_of(since),
         "silent_hours": 48,
         "spend": o.money(spend, version.currency),
-        "budget": o.amount(campaign.budget, version.currency),
+        "budget": campaign.told_budget(version.currency),
     }
     if spend >= campaign.budget:
         yield ("cap_reached", "campaign", campaign.scope_id), evidence

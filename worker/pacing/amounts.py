@@ -51,6 +51,11 @@ class Currency:
         text, digits = str(minor), self.minor_digits
         return f"{text[:-digits]}.{text[-digits:]}"
 
+    def difference(self, num: int, den: int) -> str:
+        """What is left of a budget: num / den nanos, exactly where it is a whole number of them, else derived."""
+        nanos, rest = divmod(num, den)
+        return self.derived(num, den) if rest else self.carried(nanos)
+
     def derived(self, num: int, den: int) -> str:
         """The amount num / den, rounded once, half-even, to the minor unit; *den* is positive."""
         unit = den * self.minor_unit

@@ -73,7 +73,7 @@ def _signal(tick: Tick, campaign: Standing, since: int, at: int) -> Iterator[Sig
     if left <= 0:
         yield _told(tick, "cap_reached", evidence, "its budget is used up")
         return
-    evidence["remaining_budget"] = currency.carried(left) if scale == 1 else currency.derived(left, scale)
+    evidence["remaining_budget"] = currency.difference(left, scale)
     reports = tick.counted.reports() if tick.counted.reports else {}
     evidence["last_reports"] = {
         source: None if last is None else time_text(last) for source, last in sorted(reports.items())

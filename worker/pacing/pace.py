@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from math import gcd, lcm
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from worker.pacing.density import Ratio
 from worker.pacing.figures import Totals
@@ -27,6 +27,9 @@ from worker.pacing.state import PeriodEnd
 
 Before = Callable[[int], Totals]
 """The totals of what is dated before an instant."""
+
+
+_WHOLE: Final = (1, 1)
 
 
 class Pace(NamedTuple):
@@ -54,7 +57,8 @@ def pace_at(history: PlanHistory, version: PlanVersion, as_of: int, before: Befo
     chain = history.chain(as_of)
     carried = _carried(history, version, window, begins(chain[0]), before)
     factor = _factor(version.plan, window, carried)
-    scopes = tuple(_scaled(scope, factor) for scope in history.scopes(version, flight))
+    is_part = window.share != _WHOLE
+    scopes = tuple(_scaled(scope, factor, is_part=is_part) for scope in history.scopes(version, flight))
     chain = _led_to(chain, flight.start)
     if len(chain) == 1:
         return Pace(window, scopes, None, 1, origin)
@@ -65,10 +69,14 @@ def _over_the_flight(history: PlanHistory, version: PlanVersion, as_of: int) -> 
     return Pace(window_at(version.plan, as_of), history.scopes(version), history.courses(as_of))
 
 
-def _scaled(scope: Scope, factor: Ratio) -> Scope:
+def _scaled(scope: Scope, factor: Ratio, *, is_part: bool) -> Scope:
+    """The scope with its budget of a window. What *is_part* of one never has the scale of 1, that of amounts as fed."""
     num, scale = scope.budget * factor[0], factor[1]
     common = gcd(num, scale)
-    return Scope(scope.scope, scope.scope_id, num // common, scope.flight, scope.track, scale // common)
+    num, scale = num // common, scale // common
+    if is_part and scale == 1:
+        num, scale = 2 * num, 2
+    return Scope(scope.scope, scope.scope_id, num, scope.flight, scope.track, scale)
 
 
 def _factor(plan: Plan, window: Window, carried: Ratio) -> Ratio:

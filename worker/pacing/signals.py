@@ -69,7 +69,7 @@ def over_budget(plan: Plan, standings: Sequence[Standing]) -> Iterator[Signal]:
 def _over_budget(plan: Plan, standing: Standing, spend: int) -> Signal:
     currency, scale = currency_of(plan.minor_digits), standing.scale
     excess = spend * scale - standing.budget
-    over = currency.carried(excess) if scale == 1 else currency.derived(excess, scale)
+    over = currency.difference(excess, scale)
     budget = currency.carried(standing.budget) if scale == 1 else currency.derived(standing.budget, scale)
     evidence = {"spend": currency.carried(spend), "budget": budget, "over_by": over}
     name = scope_name(standing.scope, standing.scope_id)

@@ -72,7 +72,7 @@ def snapshot_fields(plan: Plan, standings: Sequence[Standing], taken: Taken, pro
         "elapsed_pct": percent(elapsed(flight, taken.as_of), flight.end - flight.start),
         "variance_pp": percent(gap * scale, budget * den),
         "band": band(gap * scale, budget * den),
-        "remaining_budget": currency.carried(remaining) if scale == 1 else currency.derived(remaining, scale),
+        "remaining_budget": currency.difference(remaining, scale),
         "required_daily_spend": _required_daily_spend(remaining, left * scale, currency),
         "projected_spend": projected,
         "projection_method": projection.method,
