@@ -962,7 +962,8 @@ class Taking:
         expected = self.expected("campaign", campaign.scope_id, at)
         at_most = max(campaign.budget, spend)
         method, path = (None, None) if expected == 0 else self.projected_by(spend, expected, at)
-        final = None if path is None else path(campaign.end)
+        # At the end nothing is still to come.
+        final = None if path is None else spend if at >= campaign.end else path(campaign.end)
         exhausted = None
         if spend >= campaign.budget:
             exhausted = self.observed(before_end=before_end)
