@@ -271,10 +271,13 @@ def _asked(options: argparse.Namespace, answer: Callable[[From], int]) -> int:
         return BAD_INPUT
     import asyncpg
 
-    from worker.outlook.store import StoreError
+    from worker.outlook.store import BadDsnError, StoreError
 
     try:
         return answer(From(None, dsn, options.account, options.as_of))
+    except BadDsnError as error:
+        _complain(f"pacing: --dsn: {error}")
+        return BAD_INPUT
     except (OSError, StoreError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         return _failed(f"PostgreSQL: {str(error) or type(error).__name__}")
 

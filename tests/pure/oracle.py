@@ -1349,7 +1349,7 @@ class Taking:
             grace = self.version.threshold("grace_days") * DAY
             if name[0] == "exhaustion_projected":
                 grace = ZERO if used >= 1 else DAY
-            may_open = self.version.get("status", "active") != "paused" and self.at >= campaign.start + grace
+            may_open = self.version.get("status", "active") == "active" and self.at >= campaign.start + grace
             if self.version.wants(name[0]) and (may_open or name in self.oracle.alerts):
                 yield name, evidence
 

@@ -194,7 +194,7 @@ def _fault(error: Exception) -> Fault:
     missing = re.search(r"missing required field `(\w+)`", match["what"])
     if missing is not None:
         return Fault(".".join(filter(None, (match["place"], missing.group(1)))), "is missing")
-    return Fault(match["place"] or "", match["what"][:1].lower() + match["what"][1:].replace("`", ""))
+    return Fault(match["place"] or "", _sentence(match["what"].replace("`", "")))
 
 
 def snapshot_of(body: Any) -> Snapshot | Fault:
@@ -264,3 +264,8 @@ class _Fields:
                 place, f"{text[:MOST_DIGITS]!r} is not an amount with at most {MOST_DECIMALS} decimals"
             )
         return int(match[1] + (match[2] or "").ljust(MOST_DECIMALS, "0"))
+
+
+def _sentence(text: str) -> str:
+    """A message as the end of a sentence; an abbreviation keeps its capitals."""
+    return text if text[:2].isupper() else text[:1].lower() + text[1:]

@@ -24,6 +24,10 @@ ASKED_AT_ONCE: Final = 10_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+class BadDsnError(Exception):
+    """A DSN that names no database."""
+
+
 class StoreError(Exception):
     """A database that cannot be named so, or a row that is no snapshot; in a sentence."""
 
@@ -68,12 +72,12 @@ class Store:
 
 @contextmanager
 def open_store(dsn: str, account: str | None) -> Iterator[Store]:
-    """The store behind *dsn*, read in one transaction. Raises what asyncpg raises, or StoreError."""
+    """The store behind *dsn*, read in one transaction. Raises what asyncpg raises, BadDsnError or StoreError."""
     with asyncio.Runner() as runner:
         try:
             connection = runner.run(connect(dsn))
         except ValueError as error:
-            raise StoreError(str(error)) from None
+            raise BadDsnError(str(error)) from None
         try:
             transaction = connection.transaction(isolation="repeatable_read", readonly=True)
             runner.run(transaction.start())

@@ -539,7 +539,7 @@ def _alerts(tick: Tick, scopes: list[Standing], projection: Projection | None) -
     if tick.complete and not tick.is_over and projection is not None:
         now += over_budget(tick.plan, scopes)
         told = Before(before, tick.state.milestones)
-        is_paused = tick.plan.status == "paused"
+        is_paused = tick.plan.status != "active"
         now += signals_of(tick.plan, scopes[0], projection, tick.as_of, told, is_paused=is_paused)
         now += on_the_series(tick, scopes[0])
     if not (before or now):

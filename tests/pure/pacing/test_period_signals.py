@@ -188,6 +188,15 @@ def test_paused_nothing_comes_up_but_a_milestone_and_what_is_up_stays_while_it_h
     assert campaign.at(20) == ["-ahead_of_period", "-exhaustion_projected"]
 
 
+@pytest.mark.parametrize("status", ["completed", "canceled"])
+def test_a_plan_that_is_over_foresees_nothing_at_a_first_tick(status: str) -> None:
+    campaign = Campaign(*LASTING, "milestone_reached", status=status)
+    campaign.feed(spent(16_000))
+    events, told = campaign.tick("2026-04-06T00:00:00Z", first=True)
+    compare(events, told)
+    assert [event.body["kind"] for event in events if event.kind == "alert_raised"] == ["milestone_reached"]
+
+
 def test_every_period_has_its_own() -> None:
     campaign = Campaign("ahead_of_period", "milestone_reached", total_budget=700, period="weekly")
     assert campaign.at(7, spent(400, "2026-04-06T01:00:00Z")) == ["+ahead_of_period", "+milestone_reached50"]
