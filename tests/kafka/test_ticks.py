@@ -60,7 +60,9 @@ def test_a_worker_that_catches_up_says_so_and_raises_no_false_alarm(stage: Stagi
     feed = Feed(here, 1)
     start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(days=10)
     flight = {"flight_start": start.isoformat(), "flight_end": (start + timedelta(days=20)).isoformat()}
-    feed.write(here.plans, feed.campaigns[0], plan(feed.campaigns[0], total_budget="800000", channels=[], **flight))
+    # Half of the budget is spent by then, which is a fact and no alarm.
+    alarms = {"total_budget": "800000", "channels": [], "signals": {"milestone_reached": False}}
+    feed.write(here.plans, feed.campaigns[0], plan(feed.campaigns[0], **alarms, **flight))
     on_pace(feed, start, first_day=0, last_day=10)
     worker = here.worker()
     worker.wait_ready(1)
