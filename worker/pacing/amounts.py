@@ -51,6 +51,10 @@ class Currency:
         text, digits = str(minor), self.minor_digits
         return f"{text[:-digits]}.{text[-digits:]}"
 
+    def budget_of(self, budget: int, scale: int) -> str:
+        """A budget of *budget* / *scale* nanos: as it was fed, whose scale is 1, else derived."""
+        return self.budget(budget) if scale == 1 else self.derived(budget, scale)
+
     def difference(self, num: int, den: int) -> str:
         """What is left of a budget: num / den nanos, exactly where it is a whole number of them, else derived."""
         nanos, rest = divmod(num, den)

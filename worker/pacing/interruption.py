@@ -68,7 +68,7 @@ def _signal(tick: Tick, campaign: Standing, since: int, at: int) -> Iterator[Sig
         "silent_since": time_text(since),
         "silent_hours": SILENT_HOURS,
         "spend": currency.carried(spend),
-        "budget": currency.carried(budget) if scale == 1 else currency.derived(budget, scale),
+        "budget": currency.budget_of(budget, scale),
     }
     if left <= 0:
         yield _told(tick, "cap_reached", evidence, "its budget is used up")

@@ -116,9 +116,8 @@ def milestones(plan: Plan, standing: Standing, told: int) -> Iterator[Signal]:
 
 
 def _amounts(plan: Plan, standing: Standing) -> tuple[str, str]:
-    currency, scale = currency_of(plan.minor_digits), standing.scale
-    budget = currency.carried(standing.budget) if scale == 1 else currency.derived(standing.budget, scale)
-    return currency.carried(standing.figures[0]), budget
+    currency = currency_of(plan.minor_digits)
+    return currency.carried(standing.figures[0]), currency.budget_of(standing.budget, standing.scale)
 
 
 def _shares(used: int, budget: int, gone: int, length: int) -> Body:

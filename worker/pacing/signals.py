@@ -70,7 +70,7 @@ def _over_budget(plan: Plan, standing: Standing, spend: int) -> Signal:
     currency, scale = currency_of(plan.minor_digits), standing.scale
     excess = spend * scale - standing.budget
     over = currency.difference(excess, scale)
-    budget = currency.carried(standing.budget) if scale == 1 else currency.derived(standing.budget, scale)
+    budget = currency.budget_of(standing.budget, scale)
     evidence = {"spend": currency.carried(spend), "budget": budget, "over_by": over}
     name = scope_name(standing.scope, standing.scope_id)
     message = f"{name} has spent {evidence['spend']} {plan.currency}, {over} more than its budget {evidence['budget']}."

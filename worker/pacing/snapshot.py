@@ -63,7 +63,7 @@ def snapshot_fields(plan: Plan, standings: Sequence[Standing], taken: Taken, pro
     projected = None if final is None else currency.derived(*final)
     remaining, left = budget - spend * scale, _active_left(plan, flight, taken.as_of)
     return {
-        "total_budget": currency.budget(budget) if scale == 1 else currency.derived(budget, scale),
+        "total_budget": currency.budget_of(budget, scale),
         "total_spend": currency.carried(spend),
         "expected_spend": currency.derived(num, den),
         "pacing_pct": pacing,
@@ -172,7 +172,7 @@ def _child(body: Body, standing: Standing, currency: Currency) -> Body:
     figures = standing.figures
     spend, impressions = figures[0], figures[IMPRESSIONS]
     budget, scale = standing.budget, standing.scale
-    body["allocated_budget"] = currency.budget(budget) if scale == 1 else currency.derived(budget, scale)
+    body["allocated_budget"] = currency.budget_of(budget, scale)
     body["spend"] = currency.carried(spend)
     body["expected_spend"] = currency.derived(*standing.expected)
     body["pacing_pct"], body["deviation_pct"] = pacing_of(standing)
