@@ -41,6 +41,16 @@ class Fault(NamedTuple):
     message: str
 
 
+def within_sentence(text: str) -> str:
+    """
+    A library's message as the rest of a sentence; an abbreviation at its start keeps its capitals.
+
+    >>> within_sentence("Expected `int`"), within_sentence("JSON is malformed")
+    ('expected `int`', 'JSON is malformed')
+    """
+    return text if text[:2].isupper() else text[:1].lower() + text[1:]
+
+
 # -- spend updates ---------------------------------------------------------------------------------------------------
 
 _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=fields.ID_LENGTH)]

@@ -17,6 +17,8 @@ from typing import BinaryIO, Final, NamedTuple
 
 import msgspec
 
+from schemas.wire import within_sentence
+
 CHUNK_BYTES: Final = 4 * 1024 * 1024
 """Bytes read at a time: large enough that a chunk's items are decoded together, small enough to show progress."""
 
@@ -74,8 +76,7 @@ def open_file(name: str) -> BinaryIO:
 
 
 def _because(error: OSError) -> str:
-    reason = error.strerror or str(error)
-    return reason[:1].lower() + reason[1:]
+    return within_sentence(error.strerror or str(error))
 
 
 def read_chunks(file: BinaryIO) -> Iterator[Chunk]:

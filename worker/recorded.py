@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 
+from schemas.wire import within_sentence
 from worker.faults import Fault, Faults
 from worker.files import Chunk, UnreadableError, open_file, read_chunks
 from worker.progress_bar import watch
@@ -99,11 +100,6 @@ def _records(name: str, chunk: Chunk, faults: Faults) -> Items:
             records.append(_record.decode(value))
             numbers.append(number)
         except (ValueError, RecursionError) as error:
-            faults.tell(Fault(name, number, "", f"not a record as the first one is: {_sentence(error)}"))
+            faults.tell(Fault(name, number, "", f"not a record as the first one is: {within_sentence(str(error))}"))
     values = [None if record.payload is None else record.payload.encode() for record in records]
     return Items(numbers, values, records)
-
-
-def _sentence(error: Exception) -> str:
-    text = str(error)
-    return text[:1].lower() + text[1:]

@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import msgspec
 
 from schemas.fields import MOST_DECIMALS, MOST_DIGITS, minor_digits, parse_time
+from schemas.wire import within_sentence
 
 SNAPSHOT: Final = "pacing.snapshot_taken"
 
@@ -194,7 +195,7 @@ def _fault(error: Exception) -> Fault:
     missing = re.search(r"missing required field `(\w+)`", match["what"])
     if missing is not None:
         return Fault(".".join(filter(None, (match["place"], missing.group(1)))), "is missing")
-    return Fault(match["place"] or "", _sentence(match["what"].replace("`", "")))
+    return Fault(match["place"] or "", within_sentence(match["what"].replace("`", "")))
 
 
 def snapshot_of(body: Any) -> Snapshot | Fault:
@@ -264,8 +265,3 @@ class _Fields:
                 place, f"{text[:MOST_DIGITS]!r} is not an amount with at most {MOST_DECIMALS} decimals"
             )
         return int(match[1] + (match[2] or "").ljust(MOST_DECIMALS, "0"))
-
-
-def _sentence(text: str) -> str:
-    """A message as the end of a sentence; an abbreviation keeps its capitals."""
-    return text if text[:2].isupper() else text[:1].lower() + text[1:]
