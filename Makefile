@@ -14,6 +14,8 @@ else
   NEW_VENV := $(PYTHON) -m venv $(VENV)
   INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
+# The lock is whole, so nothing is left to resolve; an older pip does not see that "coverage[toml]" is the locked "coverage".
+LOCKED := --no-deps --require-hashes --requirement
 
 # A version of everything for every Python from 3.11 on, with hashes and without the place it was found at.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -89,10 +91,10 @@ $(BIN)/python:
 	$(NEW_VENV)
 
 $(VENV)/.runtime: requirements.txt pyproject.toml | $(BIN)/python
-	$(INSTALL) --require-hashes --requirement requirements.txt
+	$(INSTALL) $(LOCKED) requirements.txt
 	$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
-	$(INSTALL) --require-hashes --requirement requirements-dev.txt
+	$(INSTALL) $(LOCKED) requirements-dev.txt
 	@touch $@

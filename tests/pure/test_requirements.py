@@ -6,7 +6,7 @@ import ast
 import re
 import sys
 import tomllib
-from importlib.metadata import packages_distributions
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
 from typing import NamedTuple
 
@@ -66,6 +66,21 @@ def test_what_pyproject_asks_for_is_locked_in_a_version_that_it_allows(path: str
         versions = [pin.version for pin in locked if pin.name == canonicalize_name(asked.name)]
         assert versions, f"{path} lacks {asked.name}: make lock"
         assert all(version in asked.specifier for version in versions), f"{path}: {asked.name} {versions}: make lock"
+
+
+@pytest.mark.parametrize("path", LOCKED)
+def test_the_lock_is_whole_since_it_is_installed_without_resolving(path: str) -> None:
+    locked = {pin.name: pin.version for pin in pins(path)}
+    for name in locked:
+        try:
+            asked = [Requirement(text) for text in requires(name) or []]
+        except PackageNotFoundError:  # locked for another system or Python
+            continue
+        for each in asked:
+            if each.marker is None or each.marker.evaluate({"extra": ""}):
+                found = locked.get(canonicalize_name(each.name))
+                assert found is not None, f"{path}: {name} needs {each}: make lock"
+                assert found in each.specifier, f"{path}: {name} needs {each}, not {found}: make lock"
 
 
 def imported(*folders: str) -> set[str]:
