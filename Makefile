@@ -93,6 +93,7 @@ $(BIN)/python:
 $(VENV)/.runtime: requirements.txt pyproject.toml | $(BIN)/python
 	$(INSTALL) $(LOCKED) requirements.txt
 	$(INSTALL) --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m worker.ledger.warm
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime

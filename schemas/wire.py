@@ -129,31 +129,13 @@ def _lines(values: Sequence[bytes | None]) -> bytes | None:
         lines = b"\n".join(values)  # type: ignore[arg-type]  # a None cannot be joined
     except TypeError:
         return None
-    are_objects = _are_few_objects if len(values) < _MANY else _are_objects
-    return lines if are_objects(values, lines) and _is_utf8(lines) else None  # type: ignore[arg-type]  # no None is left
-
-
-_MANY: Final = 128
-"""Values from which on it is faster to look at all of them as one array."""
-_BEGINS, _ENDS = b"{}"
-
-
-def _are_few_objects(values: Sequence[bytes], lines: bytes) -> bool:
-    """Whether each value begins and ends as an object, and nothing in it is to be looked at closely."""
-    edges = all(value[:1] == b"{" and value[-1:] == b"}" for value in values)
-    return edges and _is_plain(lines, lines.count(b"{"), len(values))
+    return lines if _are_objects(values, lines) and _is_utf8(lines) else None  # type: ignore[arg-type]  # no None is left
 
 
 def _are_objects(values: Sequence[bytes], lines: bytes) -> bool:
-    """The same for many."""
-    import numpy as np
-
-    letters = np.frombuffer(lines, np.uint8)
-    lengths = np.fromiter(map(len, values), np.int64, len(values))
-    ends = lengths.cumsum() + np.arange(len(values)) - 1
-    if not lengths.all() or (letters[ends] != _ENDS).any() or (letters[ends - lengths + 1] != _BEGINS).any():
-        return False
-    return _is_plain(lines, int(np.count_nonzero(letters == _BEGINS)), len(values))
+    """Whether each value begins and ends as an object, and nothing in it is to be looked at closely."""
+    edges = all(value[:1] == b"{" and value[-1:] == b"}" for value in values)
+    return edges and _is_plain(lines, lines.count(b"{"), len(values))
 
 
 def _is_plain(lines: bytes, objects: int, count: int) -> bool:

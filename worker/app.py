@@ -38,6 +38,7 @@ from worker.lag import LagWatch
 from worker.ledger import Ledger
 from worker.ledger.accounts import AccountLedger
 from worker.ledger.identity import BUCKETS
+from worker.ledger.warm import warm
 from worker.limits import ledger_limits
 from worker.logs import configure as configure_logs
 from worker.metrics import Metrics
@@ -277,6 +278,8 @@ def run(settings: Settings, **seams: Any) -> int:
     configure_logs(settings)
     gc.set_threshold(*GC_THRESHOLDS)
     settings = asyncio.run(look_at_topics(settings))
+    # Before anybody waits: where they are not compiled yet that takes half a minute.
+    warm()
     return asyncio.run(serve(create_app(settings, **seams)))
 
 

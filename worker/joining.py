@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING
 
 from worker.lane import Fetched
 from worker.ledger import RecordBatch
+from worker.ledger.batches import joined as packs_joined
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+
+    from worker.ledger.batches import Packed
 
 # Beyond it nothing is gained, and one fold takes longer than others should wait.
 ENOUGH_RECORDS = 2_048
@@ -54,21 +57,31 @@ def _join(group: Sequence[Fetched]) -> Fetched:
     parts = [each.records for each in group if each.records is not None]
     if len(group) == 1 or not parts:
         return Fetched(group[0].start, group[-1].end, parts[0] if parts else None)
-    first = parts[0]
+    first, newest = parts[0], max(part.max_timestamp for part in parts)
+    keys, values, packed = _texts(parts)
     records = RecordBatch(
-        first.topic,
-        first.partition,
-        _offsets(parts),
-        list(chain.from_iterable(part.keys for part in parts)),
-        list(chain.from_iterable(part.values for part in parts)),
-        max(part.max_timestamp for part in parts),
-        _timestamps(parts),
+        first.topic, first.partition, _offsets(parts), keys, values, newest, _timestamps(parts), packed
     )
     return Fetched(group[0].start, group[-1].end, records)
 
 
+def _texts(parts: Sequence[RecordBatch]) -> tuple[Sequence[bytes | None], Sequence[bytes | None], Packed | None]:
+    """Keys and values, in the bytes they came in where all parts have them."""
+    packed = [part.packed for part in parts if part.packed is not None]
+    if len(packed) == len(parts):
+        whole = packs_joined(packed)
+        return whole.keys, whole.values, whole
+    keys, values = (chain.from_iterable(part) for part in zip(*((p.keys, p.values) for p in parts), strict=True))
+    return list(keys), list(values), None
+
+
 def _offsets(parts: Sequence[RecordBatch]) -> Sequence[int]:
     """A range where no offset is missing, within and between the parts."""
+    filled = [part.offsets for part in parts if part.offsets]
+    if filled and all(isinstance(each, range) for each in filled):
+        whole = range(filled[0][0], filled[-1][-1] + 1)
+        if len(whole) == sum(map(len, filled)):
+            return whole
     offsets = list(chain.from_iterable(part.offsets for part in parts))
     if offsets and offsets[-1] - offsets[0] + 1 == len(offsets):
         return range(offsets[0], offsets[-1] + 1)

@@ -28,14 +28,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol, TypeVar
 import aiokafka.consumer.fetcher as upstream_fetcher
 import faust
 from aiokafka import TopicPartition
+from aiokafka.codec import gzip_decode, lz4_decode, snappy_decode, zstd_decode
 from aiokafka.consumer.fetcher import READ_COMMITTED, PartitionRecords
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import CorruptRecordException, KafkaError, OffsetOutOfRangeError
 from aiokafka.record.default_records import DefaultRecordBatch
+from aiokafka.record.memory_records import MemoryRecords
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from worker.ledger import RecordBatch
+from worker.ledger.kernel import unpack
 from worker.waiting import wait_at_most
 
 if TYPE_CHECKING:
@@ -106,15 +109,24 @@ class Whole:
     timestamped: frozenset[str] = frozenset()
 
 
+class KeptRecords(MemoryRecords):
+    """The record batches of a fetch response; *data* are the bytes they are read from, which upstream hides."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.data = data
+
+
 class WholeBatches(PartitionRecords):
     """
     One fetch response of one partition, handed out a record batch at a time.
 
-    Upstream builds a ConsumerRecord for every record, two thirds of the cost of reading; the rules for control
+    Upstream builds a record and a ConsumerRecord for every record, most of the cost of reading; the rules for control
     records, aborted transactions and positions are upstream's, line by line.
     """
 
     next_fetch_offset: int
+    _records: KeptRecords
 
     def _unpack_records(self) -> Iterator[Any]:
         if isinstance(self._key_deserializer, Whole):
@@ -122,12 +134,17 @@ class WholeBatches(PartitionRecords):
         return super()._unpack_records()  # type: ignore[no-any-return]
 
     def _unpack_batches(self, *, timestamped: bool) -> Iterator[Fetched]:
-        while self._records.has_next():
+        for raw in _raw_batches(self._records.data):
+            if not self._records.has_next():
+                return
             batch = self._records.next_batch()
             if self._check_crcs and not batch.validate_crc():
                 raise CorruptRecordException(f"Invalid CRC - {self._tp}")
             start = self.next_fetch_offset
-            records = None if self._is_hidden(batch) else self._records_of(batch, start, timestamped=timestamped)
+            records = None
+            if not self._is_hidden(batch):
+                records = None if timestamped else self._packed(batch, raw, start)
+                records = records or self._records_of(batch, start, timestamped=timestamped)
             # Before the yield: getall() may stop here, and the position must not fall behind what was handed out.
             self.next_fetch_offset = batch.next_offset
             yield Fetched(start, batch.next_offset, records)
@@ -141,6 +158,19 @@ class WholeBatches(PartitionRecords):
             if batch.is_transactional and batch.producer_id in self._aborted_producers:
                 return True
         return bool(batch.is_control_batch)
+
+    def _packed(self, batch: Any, raw: memoryview, start: int) -> RecordBatch | None:
+        """The records in the bytes they came in; None for the oldest formats, and where an offset is missing."""
+        if raw[_MAGIC] != NEWEST_MAGIC:
+            return None
+        unpacked = unpack(_body(raw), int.from_bytes(raw[_COUNT], "big"))
+        if unpacked is None:
+            return None
+        # A seek may land inside a batch, and the broker returns the whole of it.
+        records = unpacked.cut(max(start - batch.base_offset, 0), len(unpacked.spans))
+        offsets = range(max(start, batch.base_offset), batch.base_offset + len(unpacked.spans))
+        tp, newest = self._tp, int(batch.max_timestamp)
+        return RecordBatch(tp.topic, tp.partition, offsets, records.keys, records.values, newest, packed=records)
 
     def _records_of(self, batch: Any, start: int, *, timestamped: bool) -> RecordBatch:
         records = list(batch)
@@ -156,6 +186,34 @@ class WholeBatches(PartitionRecords):
             _newest(batch, records),
             [record.timestamp for record in records] if timestamped else None,
         )
+
+
+# Where in a record batch what is needed of its head lies.
+_LENGTH = slice(8, 12)
+_BEHIND_LENGTH = 12
+_MAGIC = 16
+_ATTRIBUTES = slice(21, 23)
+_COUNT = slice(57, 61)
+_HEAD = 61
+NEWEST_MAGIC = 2
+_CODEC = 7
+_CODECS = {1: gzip_decode, 2: snappy_decode, 3: lz4_decode, 4: zstd_decode}
+
+
+def _raw_batches(data: bytes) -> Iterator[memoryview]:
+    """The bytes of each record batch, the last one perhaps in part."""
+    view, at = memoryview(data), 0
+    while at < len(data):
+        size = _BEHIND_LENGTH + int.from_bytes(view[at:][_LENGTH], "big")
+        yield view[at : at + size]
+        at += size
+
+
+def _body(raw: memoryview) -> bytes | memoryview:
+    """The records of a batch."""
+    codec = int.from_bytes(raw[_ATTRIBUTES], "big") & _CODEC
+    body: bytes | memoryview = _CODECS[codec](bytes(raw[_HEAD:])) if codec else raw[_HEAD:]
+    return body
 
 
 def _newest(batch: Any, records: Sequence[Any]) -> int:
@@ -176,6 +234,7 @@ def _offsets(records: Sequence[Any]) -> Sequence[int]:
 def install() -> None:
     """Let aiokafka build :class:`WholeBatches`; consumers without the token :class:`Whole` behave as before."""
     upstream_fetcher.PartitionRecords = WholeBatches
+    upstream_fetcher.MemoryRecords = KeptRecords
 
 
 class LaneThread(driver.AIOKafkaConsumerThread):

@@ -10,11 +10,10 @@ from itertools import islice
 from aiokafka import TopicPartition
 from aiokafka.consumer.fetcher import READ_COMMITTED
 from aiokafka.producer.message_accumulator import BatchBuilder
-from aiokafka.record.memory_records import MemoryRecords
 
 from tests.benchmarks.running import PLANS, SPEND
 from tests.benchmarks.workload import Message
-from worker.lane import Fetched, Whole, WholeBatches
+from worker.lane import Fetched, KeptRecords, Whole, WholeBatches
 from worker.ledger import LedgerLimits, RecordBatch
 from worker.ledger.ledger import Ledger
 
@@ -53,4 +52,4 @@ def written(batch: RecordBatch) -> bytes:
 def unpacked(data: bytes, start: int) -> list[Fetched]:
     """What the lane makes of a fetch that begins at *start*."""
     tp = TopicPartition(SPEND, 0)
-    return list(WholeBatches(tp, MemoryRecords(data), [], start, Whole(), None, True, READ_COMMITTED))
+    return list(WholeBatches(tp, KeptRecords(data), [], start, Whole(), None, True, READ_COMMITTED))

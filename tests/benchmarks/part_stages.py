@@ -22,8 +22,7 @@ from tests.benchmarks.running import PLANS, SPEND
 from tests.benchmarks.workload import Backlog, plans
 from worker import joining
 from worker.app import GC_THRESHOLDS
-from worker.ledger import bulk, fold
-from worker.ledger.identity import IdMemory
+from worker.ledger import bulk, fold, kernel
 from worker.ledger.ledger import Ledger
 from worker.ownership import collect_and_freeze
 
@@ -37,24 +36,22 @@ REST = "rest"
 # The functions by the stage they make; the outermost one that is timed counts.
 STAGES: dict[str, list[tuple[Any, str]]] = {
     "join": [(joining, "_join")],
-    "decode": [(fold, "decode_updates")],
-    "identity": [(bulk, "_ids"), (bulk, "_first"), (IdMemory, "find_all")],
-    "columns": [(bulk, "transpose"), (bulk, "read"), (bulk, "_are_keys")],
-    "rows": [(bulk, "_rows"), (bulk, "_count")],
-    "notes": [(bulk, "_notes"), (bulk, "_hashes")],
-    "memory": [(bulk, "_remember"), (bulk, "_repeats")],
-    "one by one": [(fold.Stretch, "_fold_singly")],
+    "scan": [(bulk, "scan")],
+    "identity": [(bulk, "_identify")],
+    "rows": [(bulk, "_rows")],
+    "count": [(kernel, "take")],
+    "memory": [(bulk, "_remember")],
+    "one by one": [(fold.Stretch, "_fold_singly"), (fold.Stretch, "_read")],
     "checkpoint": [(Ledger, "changes")],
 }
 MEANINGS = {
     UNPACK: "record batches from the bytes of a fetch, checksums included (without the network)",
     "join": "small batches joined",
-    "decode": "JSON to structs",
-    "identity": "ids hashed and looked up",
-    "columns": "instants, amounts and counts read and checked",
-    "rows": "rows found, figures added up",
-    "notes": "what was said packed and hashed, for corrections and conflicts",
-    "memory": "ids remembered, repeats compared",
+    "scan": "JSON to ids, names, instants and figures",
+    "identity": "ids looked up",
+    "rows": "rows found, or made",
+    "count": "figures added up; what was said packed and hashed, for corrections and conflicts; repeats compared",
+    "memory": "ids and notes remembered, sources heard",
     "one by one": "what is no plain update: corrections here",
     "checkpoint": "the records of a checkpoint made (without sending)",
     REST: "what lies between",

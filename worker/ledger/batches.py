@@ -3,7 +3,88 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from itertools import accumulate
+from typing import TYPE_CHECKING, NamedTuple, overload
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Spans = NDArray[np.int64]
+
+PADDING = bytes(16)
+"""Zeros behind packed bytes, so that whoever reads words of them need not look where they end."""
+_KEY, _VALUE = 0, 2
+
+
+class Column(Sequence[bytes | None]):
+    """The keys or the values of packed records, each cut out when it is asked for."""
+
+    def __init__(self, data: bytes, spans: Spans, place: int) -> None:
+        self._data = data
+        self._spans = spans
+        self._place = place
+
+    def __len__(self) -> int:
+        return len(self._spans)
+
+    @overload
+    def __getitem__(self, at: int) -> bytes | None: ...
+    @overload
+    def __getitem__(self, at: slice) -> Column: ...
+    def __getitem__(self, at: int | slice) -> bytes | Column | None:
+        if isinstance(at, slice):
+            return Column(self._data, self._spans[at], self._place)
+        begin, end = self._spans[at, self._place : self._place + 2].tolist()
+        return None if begin < 0 else self._data[begin:end]
+
+
+class Packed(NamedTuple):
+    """
+    Records in the bytes they came in, `PADDING` behind them.
+
+    *spans* has a row a record: where its key begins and ends, and its value; -1 twice for one that is not there.
+    """
+
+    data: bytes
+    spans: Spans
+
+    def cut(self, start: int, stop: int) -> Packed:
+        """Those in [start, stop)."""
+        return Packed(self.data, self.spans[start:stop])
+
+    @property
+    def keys(self) -> Column:
+        """The keys."""
+        return Column(self.data, self.spans, _KEY)
+
+    @property
+    def values(self) -> Column:
+        """The values."""
+        return Column(self.data, self.spans, _VALUE)
+
+
+def packed(keys: Sequence[bytes | None], values: Sequence[bytes | None]) -> Packed:
+    """Records as they would have come from a log."""
+    import numpy as np
+
+    texts = [*keys, *values]
+    ends = np.fromiter(accumulate(len(text or b"") for text in texts), np.int64, len(texts))
+    spans = np.empty((len(values), 4), np.int64)
+    for place, column in ((_KEY, slice(len(keys))), (_VALUE, slice(len(keys), None))):
+        spans[:, place + 1] = ends[column]
+        spans[:, place] = ends[column] - [len(text or b"") for text in texts[column]]
+        spans[[text is None for text in texts[column]], place : place + 2] = -1
+    return Packed(b"".join([*(text or b"" for text in texts), PADDING]), spans)
+
+
+def joined(parts: Sequence[Packed]) -> Packed:
+    """The same records as one."""
+    import numpy as np
+
+    starts = accumulate((len(part.data) for part in parts), initial=0)
+    spans = [np.where(part.spans < 0, -1, part.spans + start) for part, start in zip(parts, starts, strict=False)]
+    return Packed(b"".join(part.data for part in parts), np.concatenate(spans))
 
 
 class RecordBatch(NamedTuple):
@@ -24,6 +105,8 @@ class RecordBatch(NamedTuple):
     """The greatest record timestamp, in milliseconds since the epoch; -1 where there is none."""
     timestamps: Sequence[int] | None = None
     """One a record, in milliseconds: from when a plan counts that does not say. None: a file, which has none."""
+    packed: Packed | None = None
+    """The same keys and values in the bytes they came in; None where each is an object of its own."""
 
 
 class Refused(NamedTuple):

@@ -9,13 +9,14 @@ The fold: a batch of spend updates into the ledger, at a few microseconds each.
 What is accepted does not depend on the order within a stretch, but for repeats: of one id the lowest offset is dealt
 with first, and the others are compared with it after all else.
 
-Here updates are folded one by one. Of a large stretch `bulk` does first what can be done a column at a time, to the
+Here updates are folded one by one. Of a large stretch `bulk` does first what is plain, by compiled loops and to the
 same effect; what it leaves comes here.
 """
 
 from __future__ import annotations
 
 import operator
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -24,6 +25,7 @@ from schemas.wire import Checked, SpendUpdate, check_update, decode_updates
 from worker.intake import why_not_update
 from worker.ledger import corrections, reports
 from worker.ledger.batches import Folded, RecordBatch, Refused
+from worker.ledger.batches import packed as pack
 from worker.ledger.book import Book, Special, Waiting, Why, carried
 from worker.ledger.campaign import Campaign, in_currency
 from worker.ledger.hearing import hear
@@ -37,16 +39,28 @@ from worker.ledger.uncounted import NOWHERE, OpenCell
 STRETCH: Final = 8192
 """Updates folded at a time: enough to make a lookup's fixed cost small, few enough to hold them decoded."""
 
-COLUMNS_FROM: Final = 128
-"""Updates from which on columns are faster; fewer are folded one by one."""
+BULK_FROM: Final = 64
+"""Updates from which on the compiled loops are faster; fewer are folded one by one."""
+LOADED_FROM: Final = 4096
+"""The same where the loops would have to be loaded first, which takes the better part of a second."""
 
-_KIND: Final = operator.attrgetter("kind")
+_PLACE: Final = operator.itemgetter(0)
 
 _FULL: Final = "the ledger holds as many {} as it may"
 
 
 Placed = tuple[int, SpendUpdate]
 """An update, and its place in the stretch."""
+
+
+def _is_bulk(count: int) -> bool:
+    """Whether so many updates are folded by the compiled loops; that changes how long it takes, and nothing else."""
+    return count >= (BULK_FROM if "worker.ledger.kernel" in sys.modules else LOADED_FROM)
+
+
+def _hashes(placed: Iterable[Placed]) -> dict[int, int]:
+    """The hashes of the ids, by place."""
+    return {place: id_hash(u.campaign_id, u.source, u.event_id) for place, u in placed}
 
 
 class Repeat(NamedTuple):
@@ -65,6 +79,7 @@ class Stretch:
         self.offsets = batch.offsets[start:stop]
         self.keys = batch.keys[start:stop]
         self.values = batch.values[start:stop]
+        self.packed = batch.packed and batch.packed.cut(start, stop)
         self.accepted = 0
         self.duplicates = 0
         self.refused: list[Refused] = []
@@ -83,64 +98,51 @@ class Stretch:
 
     def fold(self) -> None:
         """Fold it all."""
-        updates = decode_updates(self.values)
-        # Almost always all are; then the list is the very same, and nothing has to be counted again.
-        readable: list[SpendUpdate] = updates if all(updates) else self._only_readable(updates)  # type: ignore[assignment]
-        accepted = self._fold_columns(readable) if len(readable) >= COLUMNS_FROM else self._fold_few(readable)
+        accepted = self._fold_bulk() if _is_bulk(len(self.values)) else self._fold_few()
         if self.book.wanted:
             self.late += corrections.meet(self.book, accepted)
 
-    def _only_readable(self, updates: Sequence[SpendUpdate | None]) -> list[SpendUpdate]:
-        """The updates that could be read; the others are refused, and gone from the stretch."""
-        for place, update in enumerate(updates):
+    def _read(self, places: Sequence[int]) -> list[Placed]:
+        """The updates at *places* that can be read; the others are refused."""
+        placed: list[Placed] = []
+        for place, update in zip(places, decode_updates([self.values[place] for place in places]), strict=True):
             if update is None:
                 self._refuse_by_form(place)
-        kept = [place for place, update in enumerate(updates) if update is not None]
-        self.offsets = [self.offsets[place] for place in kept]
-        self.keys = [self.keys[place] for place in kept]
-        self.values = [self.values[place] for place in kept]
-        return [update for update in updates if update is not None]
+            else:
+                placed.append((place, update))
+        return placed
 
-    def _fold_columns(self, updates: Sequence[SpendUpdate]) -> list[int]:
-        """Fold the plain ones of *updates* a column at a time, and one by one what is left; the ids this accepts."""
+    def _fold_bulk(self) -> list[int]:
+        """Fold what is plain by compiled loops, and one by one what is left; the ids this accepts."""
         from worker.ledger import bulk
 
-        apart = self._apart(updates)
-        if len(apart) == len(updates):
-            return self._fold_few(updates)
-        plain = [place for place in range(len(updates)) if place not in apart] if apart else range(len(updates))
-
-        def row_of(at: int, update: SpendUpdate, instant: int) -> int:
-            return self._row(plain[at], update, instant)
-
-        chosen = [updates[place] for place in plain] if apart else updates
-        keys = [self.keys[place] for place in plain] if apart else self.keys
-        done = bulk.fold(self.book, chosen, keys, row_of, apart.values())
+        packed = self.packed or pack(self.keys, self.values)
+        scanned = bulk.scan(self.book, packed)
+        apart = self._read((~scanned.fine).nonzero()[0].tolist())
+        self.hashes = _hashes(apart)
+        done = bulk.fold(self.book, packed, scanned, self._row_at, self.hashes.values())
         self.accepted += done.accepted
         self.duplicates += done.duplicates
-        self.hashes = {plain[at]: hashed for at, hashed in done.hashes.items()} | apart
         self.fresh = done.bodies
-        known = {plain[at]: ordinal for at, ordinal in done.known.items()} | self._known(apart)
-        others = sorted([*(plain[at] for at in done.others), *apart])
-        return [*done.accepted_ids, *self._fold_singly([(place, updates[place]) for place in others], known)]
+        known = self._known(self.hashes) | done.known
+        self.hashes |= done.hashes
+        return [*done.accepted_ids, *self._fold_singly(sorted([*apart, *self._read(done.others)], key=_PLACE), known)]
 
-    def _apart(self, updates: Sequence[SpendUpdate]) -> dict[int, int]:
-        """The hashes of the ids of the reports and corrections among *updates*, by place: they have other fields."""
-        if set(map(_KIND, updates)) <= PLAIN.keys():
-            return {}
-        specials = ((place, u) for place, u in enumerate(updates) if u.kind not in PLAIN)
-        return {place: id_hash(u.campaign_id, u.source, u.event_id) for place, u in specials}
+    def _row_at(self, place: int, at: int) -> int:
+        """The row of the sheet for the update there, which can be read."""
+        ((_, update),) = self._read([place])
+        return self._row(place, update, at)
 
     def _known(self, hashes: Mapping[int, int]) -> dict[int, int]:
         """The ordinals of those that are remembered, by place."""
         places = list(hashes)
         return {places[at]: ordinal for at, ordinal in self.book.memory.find([*hashes.values()]).items()}
 
-    def _fold_few(self, updates: Sequence[SpendUpdate]) -> list[int]:
-        """Fold *updates* one by one; the ids this accepts."""
-        hashes = [id_hash(u.campaign_id, u.source, u.event_id) for u in updates]
-        self.hashes = dict(enumerate(hashes))
-        return self._fold_singly(list(enumerate(updates)), self.book.memory.find(hashes))
+    def _fold_few(self) -> list[int]:
+        """Fold the updates one by one; the ids this accepts."""
+        placed = self._read(range(len(self.values)))
+        self.hashes = _hashes(placed)
+        return self._fold_singly(placed, self._known(self.hashes))
 
     def _fold_singly(self, placed: list[Placed], known: Mapping[int, int]) -> list[int]:
         """Fold *placed* one by one, *known* being the ordinals of those that are remembered; the ids this accepts."""

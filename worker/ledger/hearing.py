@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from worker.ledger.book import Book
@@ -25,22 +24,8 @@ def hear(book: Book, source: str, campaign: Campaign, at: int) -> None:
         _meet(book, found, campaign)
 
 
-def hear_all(book: Book, sources: Sequence[str], rows: Integers, at: Integers) -> None:
-    """Each of *sources* has reported something dated *at* for the campaign of that row."""
-    import numpy as np
-
-    names = sorted(set(sources))
-    if len(names) == 1:
-        _hear_all(book, names[0], rows, at)
-        return
-    places = {name: place for place, name in enumerate(names)}
-    whose = np.fromiter(map(places.__getitem__, sources), np.int64, len(sources))
-    for place, name in enumerate(names):
-        own = whose == place
-        _hear_all(book, name, rows[own], at[own])
-
-
-def _hear_all(book: Book, source: str, rows: Integers, at: Integers) -> None:
+def hear_all(book: Book, source: str, rows: Integers, at: Integers) -> None:
+    """*source* has reported something dated *at* for the campaign of each of *rows*."""
     found = book.sources.of(source)
     found.hear_all(at, book.ticks.next)
     _meet_all(book, found, rows)

@@ -43,8 +43,8 @@ GENERATION: Final = 1 << 22
 NOTE_BYTES: Final = 1 << 31
 """Bytes of notes in a generation; their ends are 32-bit numbers, and one note is far below the rest of the range."""
 
-YOUNG: Final = 4096
-"""Entries up to which a dict is the index: a small file is evaluated before numpy would be imported."""
+YOUNG: Final = 1 << 16
+"""Entries up to which a dict is the index: a small file is evaluated before the compiled loops would be imported."""
 
 UNKNOWN: Final = -1
 """In the place of an ordinal: not remembered."""
@@ -106,18 +106,6 @@ def _column(code: str, data: bytes | array[int]) -> array[int]:
 def _little(column: array[int]) -> bytes:
     """The bytes of an array, little-endian."""
     return _column(column.typecode, column.tobytes()).tobytes()
-
-
-def enter(table: NDArray[np.uint32], at: Any, entries: NDArray[np.uint32]) -> None:
-    """Put *entries* into an open addressing table, each into the first free slot from *at* on."""
-    one, mask = at.dtype.type(1), at.dtype.type(len(table) - 1)
-    while entries.size:
-        free = table[at] == 0
-        table[at[free]] = entries[free]
-        # Of two that want one free slot the later is written; whoever does not read itself back tries the next.
-        homeless = table[at] != entries
-        at = (at[homeless] + one) & mask
-        entries = entries[homeless]
 
 
 class Generation:
@@ -222,8 +210,10 @@ class Generation:
     def _enter(self, first: int) -> None:
         import numpy as np
 
-        at = np.frombuffer(self.ids, np.uint64)[first:] & np.uint64(len(self._table) - 1)
-        enter(self._table, at, np.arange(first + 1, len(self.ids) + 1, dtype=np.uint32))
+        from worker.ledger.kernel import enter
+
+        entries = np.arange(first + 1, len(self.ids) + 1, dtype=np.uint32)
+        enter(self._table, np.frombuffer(self.ids, np.uint64)[first:], entries)
 
     def find(self, wanted: Sequence[int], alive: int) -> dict[int, int]:
         """The ordinal of each of *wanted* that is here, by its place; entries before *alive* are forgotten."""
@@ -241,20 +231,12 @@ class Generation:
         """Put the ordinals of those of *hashes* that are here into *found*."""
         import numpy as np
 
+        from worker.ledger.kernel import find
+
         if self._table is None:
             self._index()
-        table, mask = self._table, np.uint64(len(self._table) - 1)
-        ids = np.frombuffer(self.ids, np.uint64)
-        oldest = np.uint32(max(alive - self.base, 0) + 1)
-        place = np.arange(hashes.size)
-        at = hashes & mask
-        while place.size:
-            entry = table[at]
-            taken = entry != 0
-            place, at, entry = place[taken], at[taken], entry[taken]
-            hit = (ids[entry - 1] == hashes[place]) & (entry >= oldest)
-            found[place[hit]] = entry[hit].astype(np.int64) + (self.base - 1)
-            place, at = place[~hit], (at[~hit] + np.uint64(1)) & mask
+        ids, oldest = np.frombuffer(self.ids, np.uint64), max(alive - self.base, 0)
+        find(self._table, ids, hashes, oldest, self.base, found)
 
     def of_row(self, row: int) -> list[int]:
         """The positions of a campaign's entries, ascending."""

@@ -13,41 +13,15 @@ A row that was given back has no name, so a stale entry is met and passed over.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
-import xxhash
-
-from worker.ledger.cells import QUARTER
-from worker.ledger.identity import enter
-from worker.ledger.sheet import NAME, NO_ROW, WIDTH, Sheet
+from worker.ledger.sheet import NAME, WIDTH, Sheet
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Integers = NDArray[np.int64]
-
-_SPREAD: Final = -7046029254386353131
-"""2^64 / golden ratio, as a signed number: neighbouring quarters of one name lie far apart."""
-
 _SMALLEST: Final = 1 << 12
-
-
-class Names(NamedTuple):
-    """The two halves of each name, as signed integers."""
-
-    first: Integers
-    second: Integers
-
-
-def names_of(parts: Iterable[str], at: Integers) -> Names:
-    """The names of updates that say *parts* (joined) and are dated *at*."""
-    import numpy as np
-
-    digests = b"".join(map(xxhash.xxh3_128_digest, map(str.encode, parts)))
-    halves = np.frombuffer(digests, np.int64).reshape(-1, 2)
-    return Names(halves[:, 0] + at // QUARTER * _SPREAD, halves[:, 1])
 
 
 class Lookup:
@@ -59,24 +33,11 @@ class Lookup:
         """Rows; NO_ROW is a free slot."""
         self._used = 0
 
-    def find(self, names: Names) -> Integers:
-        """The row of each name, NO_ROW where none is known."""
+    def view(self) -> NDArray[np.uint32]:
+        """The table as an array; it must be let go of before a name is put."""
         import numpy as np
 
-        table, cells = np.frombuffer(self._table, np.uint32), self._sheet.view()
-        mask = len(table) - 1
-        found = np.zeros(len(names.first), np.int64)
-        place = np.arange(len(found))
-        at = names.first & mask
-        while place.size:
-            row = table[at].astype(np.int64)
-            taken = row != NO_ROW
-            place, at, row = place[taken], at[taken], row[taken]
-            base = row * WIDTH + NAME
-            is_it = (cells[base] == names.first[place]) & (cells[base + 1] == names.second[place])
-            found[place[is_it]] = row[is_it]
-            place, at = place[~is_it], (at[~is_it] + 1) & mask
-        return found
+        return np.frombuffer(self._table, np.uint32)
 
     def put(self, row: int, first: int, second: int) -> None:
         """From now on the name means *row*, and no other row has it."""
@@ -109,6 +70,8 @@ class Lookup:
         """A table of the rows that have a name, twice as large if they need it."""
         import numpy as np
 
+        from worker.ledger.kernel import enter
+
         view = self._sheet.view()
         rows = np.flatnonzero(view[NAME + 1 :: WIDTH])
         hashes = view[NAME::WIDTH][rows]
@@ -117,4 +80,4 @@ class Lookup:
             size *= 2
         self._table = array("I", bytes(4 * size))
         self._used = rows.size
-        enter(np.frombuffer(self._table, np.uint32), hashes & (size - 1), rows.astype(np.uint32))
+        enter(self.view(), hashes.view(np.uint64), rows.astype(np.uint32))

@@ -105,15 +105,15 @@ class Life(RuleBasedStateMachine):
         self.world = World()
         self.cut = 0
 
-    @initialize(told=st.booleans(), columns_from=st.sampled_from([1, 1000]))
-    def begin(self, told: bool, columns_from: int) -> None:
-        self.columns = mock.patch.object(fold, "COLUMNS_FROM", columns_from)
-        self.columns.start()
+    @initialize(told=st.booleans(), bulk_from=st.sampled_from([1, 1000]))
+    def begin(self, told: bool, bulk_from: int) -> None:
+        self.bulk = mock.patch.object(fold, "BULK_FROM", bulk_from)
+        self.bulk.start()
         if told:
             self.world.ledger.expect_tick(START + TICK)
 
     def teardown(self) -> None:
-        self.columns.stop()
+        self.bulk.stop()
 
     @rule(batch=st.lists(updates, min_size=1, max_size=6))
     def spend(self, batch: list[Json]) -> None:

@@ -8,9 +8,8 @@ from typing import Any
 from aiokafka import TopicPartition
 from aiokafka.consumer.fetcher import READ_COMMITTED, PartitionRecords
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
-from aiokafka.record.memory_records import MemoryRecords
 
-from worker.lane import Fetched, Whole, WholeBatches
+from worker.lane import Fetched, KeptRecords, Whole, WholeBatches
 
 ATTRIBUTES = slice(21, 23)
 CONTROL = 0x20
@@ -59,7 +58,7 @@ def response(
     """What aiokafka makes of a fetch response; *aborted* are (producer, first offset)."""
     deserializer: Any = Whole() if token is None else token
     return WholeBatches(
-        INPUT, MemoryRecords(b"".join(batches)), list(aborted), position, deserializer, None, check_crcs, READ_COMMITTED
+        INPUT, KeptRecords(b"".join(batches)), list(aborted), position, deserializer, None, check_crcs, READ_COMMITTED
     )
 
 

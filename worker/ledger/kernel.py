@@ -1,0 +1,1024 @@
+"""
+The compiled part of the fold: loops over a stretch of updates in the bytes they came in, at a nanosecond a byte.
+
+    records of a batch ─▶ unpack ─▶ spans ─▶ scan ─▶ ids, names, instants, figures ─▶ place ─▶ rows ─▶ count ─▶ notes
+
+What is in here decides nothing: it takes the updates it can read for certain (plain increments and credits, written in
+ASCII without escapes, amounts below a billion) and leaves every other to `fold`, one by one, which does the same to
+them. So a mistake in what it leaves can make the fold slow, and tests hold that it cannot make it wrong: whatever is
+taken comes out just as `schemas.wire`, `notes` and `identity` have it.
+
+It is Python that numba compiles. The rules of this file: positions are int64, what is hashed is uint64, and the two
+never meet in one expression (numba would make floats of them); an array of bytes is followed by `PADDING` zeros, so
+that eight can be read from any place; and all compiled functions are in this one file, since numba's cache on disk
+looks for changes in the file of a function alone. What is imported here is compiled in: `make clean` after changing it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple, TypeVar
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.fields import CURRENCIES
+from worker.ledger.batches import PADDING, Packed
+from worker.ledger.cells import COUNT, QUARTER
+from worker.ledger.notes import COUNTS_END, IS_CREDIT
+from worker.ledger.sheet import ATTRIBUTION, CAMPAIGN, FULL, HI, LATEST, LO, NAME, NO_ROW, UPDATES, WIDTH, Sheet
+
+F = TypeVar("F", bound=Callable[..., Any])
+Bytes = NDArray[np.uint8]
+Words = NDArray[np.uint64]
+Integers = NDArray[np.int64]
+Rows = NDArray[np.uint32]
+
+
+integer: Callable[[Any], int] = np.int64  # type: ignore[assignment]
+"""What makes a number one of 64 bits with a sign; to those who look at types it is an int."""
+
+
+def compiled(function: F) -> F:
+    """*function* as machine code, kept for the next process: in NUMBA_CACHE_DIR, beside this file, or with the user."""
+    made: F
+    try:
+        made = numba.njit(cache=True, nogil=True)(function)
+    except RuntimeError:  # nowhere to keep it
+        made = numba.njit(nogil=True)(function)
+    return made
+
+
+def _array(data: bytes) -> Bytes:
+    return np.frombuffer(data, np.uint8)
+
+
+def words_of(data: Bytes) -> Words:
+    """The eight bytes from each place on, as a number: a view, one word a byte."""
+    return np.ndarray(len(data) - 7, np.uint64, data.data, strides=(1,))
+
+
+# -- hashes: XXH3 with 64 bits, of 1 to 240 bytes ----------------------------------------------------------------------
+
+HASHED: Final = 240
+"""The longest text that is hashed here."""
+
+_SECRET: Final = bytes.fromhex(
+    "b8fe6c3923a44bbe7c01812cf721ad1cded46de9839097db7240a4a4b7b3671fcb79e64eccc0e578825ad07dccff7221"
+    "b8084674f743248ee03590e6813a264c3c2852bb91c300cb88d0658b1b532ea371644897a20df94e3819ef46a9deacd8"
+    "a8fa763fe39c343ff9dcbbc7c70b4f1d8a51e04bcdb45931c89f7ec9d9787364eac5ac8334d3ebc3c581a0fffa1363eb"
+    "170ddd51b7f0da49d316552629d4689e2b16be587d47a1fc8ff8b8d17ad031ce45cb3a8f95160428afd7fbcabb4b407e"
+)
+"""Its published constant."""
+_KEYS: Final = np.array([int.from_bytes(_SECRET[at : at + 8], "little") for at in range(len(_SECRET) - 7)], np.uint64)
+
+_HALF: Final = np.uint64(32)
+_LOW: Final = np.uint64(0xFFFF_FFFF)
+_PRIME: Final = np.uint64(0x9E37_79B1_85EB_CA87)
+_AVALANCHE: Final = np.uint64(0x1656_6791_9E37_79F9)
+_SHORT: Final = np.uint64(0x9FB2_1C65_1E98_DF25)
+_TINY_1: Final = np.uint64(0xC2B2_AE3D_27D4_EB4F)
+_TINY_2: Final = np.uint64(0x1656_67B1_9E37_79F9)
+
+
+@compiled
+def _folded(a: np.uint64, b: np.uint64) -> np.uint64:
+    """The two halves of a product of 128 bits, one upon the other."""
+    low, high = (a & _LOW) * (b & _LOW), (a >> _HALF) * (b >> _HALF)
+    left, right = (a >> _HALF) * (b & _LOW), (a & _LOW) * (b >> _HALF)
+    cross = (low >> _HALF) + (left & _LOW) + right
+    return ((cross << _HALF) | (low & _LOW)) ^ (high + (left >> _HALF) + (cross >> _HALF))
+
+
+@compiled
+def _mix(words: Words, at: int, key: int) -> np.uint64:
+    return _folded(words[at] ^ _KEYS[key], words[at + 8] ^ _KEYS[key + 8])
+
+
+@compiled
+def _avalanche(h: np.uint64) -> np.uint64:
+    h = (h ^ (h >> np.uint64(37))) * _AVALANCHE
+    return h ^ (h >> _HALF)
+
+
+@compiled
+def _swapped(word: np.uint64) -> np.uint64:
+    """The word with its bytes in the other order."""
+    swapped = np.uint64(0)
+    for _ in range(8):
+        swapped = (swapped << np.uint64(8)) | (word & np.uint64(255))
+        word >>= np.uint64(8)
+    return swapped
+
+
+@compiled
+def _hash_of_tiny(words: Words, at: int, size: int) -> np.uint64:
+    """1 to 3 bytes."""
+    byte = np.uint64(255)
+    first, middle, last = words[at] & byte, words[at + (size >> 1)] & byte, words[at + size - 1] & byte
+    h = (first << np.uint64(16)) | (middle << np.uint64(24)) | last | (np.uint64(size) << np.uint64(8))
+    h ^= (_KEYS[0] & _LOW) ^ (_KEYS[4] & _LOW)
+    h = (h ^ (h >> np.uint64(33))) * _TINY_1
+    h = (h ^ (h >> np.uint64(29))) * _TINY_2
+    return h ^ (h >> _HALF)
+
+
+@compiled
+def _hash_of_short(words: Words, at: int, size: int) -> np.uint64:
+    """4 to 16 bytes."""
+    if size > 8:
+        low = words[at] ^ _KEYS[24] ^ _KEYS[32]
+        high = words[at + size - 8] ^ _KEYS[40] ^ _KEYS[48]
+        return _avalanche(np.uint64(size) + _swapped(low) + high + _folded(low, high))
+    h = ((words[at + size - 4] & _LOW) + (words[at] << _HALF)) ^ (_KEYS[8] ^ _KEYS[16])
+    left, right = (h << np.uint64(49)) | (h >> np.uint64(15)), (h << np.uint64(24)) | (h >> np.uint64(40))
+    h = (h ^ left ^ right) * _SHORT
+    h = (h ^ ((h >> np.uint64(35)) + np.uint64(size))) * _SHORT
+    return h ^ (h >> np.uint64(28))
+
+
+@compiled
+def _hash_of_middle(words: Words, at: int, size: int) -> np.uint64:
+    """17 to 128 bytes."""
+    end, h = at + size, np.uint64(size) * _PRIME
+    for pair in range((size - 1) // 32, -1, -1):
+        h += _mix(words, at + 16 * pair, 32 * pair) + _mix(words, end - 16 * pair - 16, 32 * pair + 16)
+    return _avalanche(h)
+
+
+@compiled
+def _hash_of_long(words: Words, at: int, size: int) -> np.uint64:
+    """129 to 240 bytes."""
+    h = np.uint64(size) * _PRIME
+    for step in range(8):
+        h += _mix(words, at + 16 * step, 16 * step)
+    h = _avalanche(h)
+    for step in range(8, size // 16):
+        h += _mix(words, at + 16 * step, 16 * (step - 8) + 3)
+    return _avalanche(h + _mix(words, at + size - 16, 119))
+
+
+@compiled
+def hash64(words: Words, at: int, size: int) -> np.uint64:
+    """What `identity.hash64` makes of 1 to `HASHED` bytes."""
+    if size > 128:
+        return _hash_of_long(words, at, size)
+    if size > 16:
+        return _hash_of_middle(words, at, size)
+    return _hash_of_short(words, at, size) if size > 3 else _hash_of_tiny(words, at, size)
+
+
+@compiled
+def _other_hash(words: Words, at: int, size: int) -> np.uint64:
+    """64 more bits of a text that is followed by zeros, for names that are kept in memory alone."""
+    h = np.uint64(size)
+    for step in range(0, size, 8):
+        h = (h ^ words[at + step]) * _SHORT
+        h ^= h >> np.uint64(29)
+    return _avalanche(h)
+
+
+# -- records of a batch: lengths are zigzag varints --------------------------------------------------------------------
+
+
+@compiled
+def _varint(data: Bytes, at: int) -> tuple[int, int]:
+    """The number, and where what follows it begins."""
+    number, shift, byte = 0, 0, 128
+    while byte & 128 and shift < 63:
+        byte = integer(data[at])
+        number |= (byte & 127) << shift
+        shift += 7
+        at += 1
+    return (number >> 1) ^ -(number & 1), at
+
+
+@compiled
+def _unpack(data: Bytes, stop: int, spans: Integers) -> bool:
+    """False where a record lies at another offset than behind the one before, or they do not fit."""
+    at = 0
+    for number in range(len(spans)):
+        length, begin = _varint(data, at)
+        end = begin + length
+        if length < 0 or end > stop:
+            return False
+        _, at = _varint(data, begin + 1)
+        offset, at = _varint(data, at)
+        for place in (0, 2):
+            size, at = _varint(data, at)
+            spans[number, place], spans[number, place + 1] = (at, at + size) if size >= 0 else (-1, -1)
+            at += max(size, 0)
+        if offset != number or at > end:
+            return False
+        at = end
+    return at == stop
+
+
+def unpack(body: bytes | memoryview, count: int) -> Packed | None:
+    """The *count* records in the *body* of a batch; None where one lies not right behind the one before."""
+    data, spans = b"".join((body, PADDING)), np.empty((count, 4), np.int64)
+    return Packed(data, spans) if _unpack(_array(data), len(body), spans) else None
+
+
+# -- JSON: where the fields of an update lie ---------------------------------------------------------------------------
+
+FIELDS: Final = (
+    *("event_id", "source", "campaign_id", "event_time", "channel", "deal_id", "line_item_id", "kind", "spend"),
+    *("corrects", "sequence", "series", "currency"),
+    *("impressions", "clicks", "conversions", "bids", "wins", "requests", "conversion_value"),
+)
+_EVENT_ID, _SOURCE, _CAMPAIGN_ID, _EVENT_TIME, _CHANNEL, _DEAL_ID, _LINE_ITEM_ID, _KIND, _SPEND = range(9)
+_CORRECTS, _SEQUENCE, _SERIES, _CURRENCY, _IMPRESSIONS = range(9, 14)
+_VALUE: Final = 19
+_COUNT: Final = len(FIELDS)
+
+_LONGEST: Final = 16
+"""Of the names; the first eight bytes and the last eight make up a whole one."""
+
+
+def _word(text: str) -> int:
+    return int.from_bytes(text.encode(), "little")
+
+
+_SIZES: Final = np.array([len(name) for name in FIELDS], np.int64)
+_FIRST: Final = np.array([_word(name[:8]) for name in FIELDS], np.uint64)
+_LAST: Final = np.array([_word(name[-8:]) if len(name) > 8 else 0 for name in FIELDS], np.uint64)
+_MASKS: Final = np.array([(1 << 8 * size) - 1 for size in range(8)] + [(1 << 64) - 1] * 9, np.uint64)
+
+_ONES: Final = np.uint64(0x0101_0101_0101_0101)
+_TOPS: Final = np.uint64(0x8080_8080_8080_8080)
+_QUOTES: Final = np.uint64(0x2222_2222_2222_2222)
+_SLASHES: Final = np.uint64(0x5C5C_5C5C_5C5C_5C5C)
+_SPACES: Final = np.uint64(0x2020_2020_2020_2020)
+
+
+@compiled
+def _is_plain_word(word: np.uint64) -> bool:
+    """Whether none of its bytes is a quote, a backslash, a control character or beyond ASCII."""
+    quote, slash = word ^ _QUOTES, word ^ _SLASHES
+    found = ((quote - _ONES) & ~quote) | ((slash - _ONES) & ~slash) | ((word - _SPACES) & ~word) | word
+    return (found & _TOPS) == np.uint64(0)
+
+
+@compiled
+def _text_end(data: Bytes, words: Words, at: int, stop: int) -> int:
+    """Where the quote stands that ends a text; -1 if something else comes first that must be looked at."""
+    while at < stop and _is_plain_word(words[at]):
+        at += 8
+    while at < stop and data[at] != 34:
+        if data[at] < 32 or data[at] > 127 or data[at] == 92:
+            return -1
+        at += 1
+    return at if at < stop else -1
+
+
+@compiled
+def _is_digit(byte: int) -> bool:
+    return 48 <= byte <= 57
+
+
+@compiled
+def _digits_end(data: Bytes, at: int) -> int:
+    while _is_digit(data[at]):
+        at += 1
+    return at
+
+
+@compiled
+def _number_end(data: Bytes, at: int) -> int:
+    """Behind a number without an exponent; -1 if there is none as JSON has it."""
+    begin = at + (data[at] == 45)
+    end = _digits_end(data, begin)
+    if end == begin or (data[begin] == 48 and end > begin + 1):
+        return -1
+    if data[end] != 46:
+        return end
+    decimals = _digits_end(data, end + 1)
+    return decimals if decimals > end + 1 else -1
+
+
+_NULL: Final = np.uint64(_word("null"))
+_TRUE: Final = np.uint64(_word("true"))
+_FALSE: Final = np.uint64(_word("false"))
+
+
+@compiled
+def _scalar_end(words: Words, data: Bytes, at: int) -> int:
+    """Behind null, true, false or a number; -1 if it is something else."""
+    if data[at] == 45 or _is_digit(data[at]):
+        return _number_end(data, at)
+    if words[at] & _LOW == _NULL or words[at] & _LOW == _TRUE:
+        return at + 4
+    return at + 5 if words[at] & _MASKS[5] == _FALSE else -1
+
+
+@compiled
+def _blank_end(data: Bytes, at: int) -> int:
+    while data[at] == 32 or data[at] == 10 or data[at] == 13 or data[at] == 9:
+        at += 1
+    return at
+
+
+@compiled
+def _field(words: Words, at: int, size: int, guess: int) -> int:
+    """Which field that is the name of, the guess looked at first; -1: none."""
+    if size > _LONGEST or size == 0:
+        return -1
+    first, last = words[at] & _MASKS[min(size, 8)], np.uint64(0)
+    if size > 8:
+        last = words[at + size - 8]
+    for step in range(_COUNT):
+        number = (guess + step) % _COUNT
+        if _SIZES[number] == size and _FIRST[number] == first and _LAST[number] == last:
+            return number
+    return -1
+
+
+@compiled
+def _value_end(data: Bytes, words: Words, at: int, stop: int) -> int:
+    """Behind the value that begins at *at*; -1 if it is an object, an array, or must be looked at."""
+    if data[at] != 34:
+        return _scalar_end(words, data, at)
+    end = _text_end(data, words, at + 1, stop)
+    return end + 1 if end >= 0 else -1
+
+
+@compiled
+def _value_begin(data: Bytes, at: int) -> int:
+    """Behind the colon that follows *at*; -1 if there is none."""
+    at = _blank_end(data, at)
+    return _blank_end(data, at + 1) if data[at] == 58 else -1
+
+
+@compiled
+def _keep(data: Bytes, found: Integers, field: int, begin: int, end: int) -> bool:
+    """Note where a value lies; False where the field is there twice."""
+    if found[field, 1] != 0:
+        return False
+    is_text = data[begin] == 34
+    found[field, 0] = begin + is_text
+    found[field, 1] = -1 if data[begin] == 110 else end - is_text
+    return True
+
+
+@compiled
+def _find_fields(data: Bytes, words: Words, at: int, stop: int, found: Integers, follows: Integers) -> bool:
+    """
+    Where the values lie in the object [at, stop): in *found*, [begin, end) a field, texts without their quotes.
+
+    A field that is not there has the end 0, one that is null -1. *follows* remembers which field came after which.
+    False where the object must be looked at more closely.
+    """
+    found[:, 1] = 0
+    last = _COUNT
+    if data[at] != 123:
+        return False
+    while True:
+        name = _blank_end(data, at + 1) + 1
+        end = _text_end(data, words, name, stop) if data[name - 1] == 34 else -1
+        begin = _value_begin(data, end + 1) if end >= 0 else -1
+        at = _value_end(data, words, begin, stop) if begin >= 0 else -1
+        if at < 0:
+            return False
+        field = _field(words, name, end - name, follows[last])
+        if field >= 0:
+            follows[last] = last = field
+            if not _keep(data, found, field, begin, at):
+                return False
+        at = _blank_end(data, at)
+        if data[at] != 44:
+            return data[at] == 125 and at < stop <= _blank_end(data, at + 1)
+
+
+# -- what the fields say -----------------------------------------------------------------------------------------------
+
+_BAD: Final = -(1 << 63)
+"""In the place of a number: it must be looked at more closely."""
+_SECOND: Final = 10**9
+_POWERS: Final = np.array([10**power for power in range(10)], np.int64)
+_LONGEST_ID: Final = 256
+
+
+@compiled
+def _is_id(data: Bytes, found: Integers, field: int) -> bool:
+    begin, end = found[field, 0], found[field, 1]
+    return end > 0 and data[begin - 1] == 34 and 0 < end - begin <= _LONGEST_ID
+
+
+@compiled
+def _is_id_or_absent(data: Bytes, found: Integers, field: int) -> bool:
+    return found[field, 1] <= 0 or _is_id(data, found, field)
+
+
+@compiled
+def _number(data: Bytes, at: int, end: int) -> int:
+    """The digits in [at, end) as a number."""
+    number = 0
+    for place in range(at, end):
+        number = number * 10 + integer(data[place] - 48)
+    return number
+
+
+@compiled
+def _amount(data: Bytes, at: int, end: int) -> int:
+    """The nanos of an amount below a billion."""
+    is_negative = data[at] == 45
+    at += is_negative
+    point = min(_digits_end(data, at), end)
+    decimals = end - point - 1 if point < end else 0
+    if not 0 < point - at <= 9 or decimals > 9:
+        return _BAD
+    nanos = _number(data, at, point) * _SECOND
+    if point < end:
+        if data[point] != 46 or decimals == 0 or _digits_end(data, point + 1) < end:
+            return _BAD
+        nanos += _number(data, point + 1, end) * _POWERS[9 - decimals]
+    return -nanos if is_negative else nanos
+
+
+@compiled
+def _count(data: Bytes, at: int, end: int) -> int:
+    """A count below four billion."""
+    if not 0 < end - at <= 10 or data[at - 1] == 34 or _digits_end(data, at) < end:
+        return _BAD
+    count = _number(data, at, end)
+    return count if count < COUNTS_END else _BAD
+
+
+@compiled
+def _is_date(year: int, month: int, day: int) -> bool:
+    if not (1970 <= year <= 2260 and 1 <= month <= 12 and 1 <= day <= 31):
+        return False
+    if month == 2:
+        return day <= 28 + (year % 4 == 0 and (year % 100 != 0 or year % 400 == 0))
+    return day <= 30 or not (month == 4 or month == 6 or month == 9 or month == 11)
+
+
+@compiled
+def _days(data: Bytes, at: int) -> int:
+    """Days from 1970 to the date of ten letters at *at*."""
+    if data[at + 4] != 45 or data[at + 7] != 45 or _digits_end(data, at) != at + 4:
+        return _BAD
+    if _digits_end(data, at + 5) != at + 7 or _digits_end(data, at + 8) != at + 10:
+        return _BAD
+    year, month, day = _number(data, at, at + 4), _number(data, at + 5, at + 7), _number(data, at + 8, at + 10)
+    if not _is_date(year, month, day):
+        return _BAD
+    # Years that begin in March, so that the leap day is their last.
+    year -= month <= 2
+    since_march = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
+    return year * 365 + year // 4 - year // 100 + year // 400 + since_march - 719_468
+
+
+@compiled
+def _minutes(data: Bytes, at: int) -> int:
+    """The minutes of `HH:MM`."""
+    if data[at + 2] != 58 or _digits_end(data, at) != at + 2 or _digits_end(data, at + 3) != at + 5:
+        return _BAD
+    hours, minutes = _number(data, at, at + 2), _number(data, at + 3, at + 5)
+    return hours * 60 + minutes if hours <= 23 and minutes <= 59 else _BAD
+
+
+@compiled
+def _offset(data: Bytes, at: int, end: int) -> int:
+    """The minutes that a time is ahead of UTC."""
+    if end - at == 1:
+        return 0 if data[at] == 90 else _BAD
+    if end - at != 6 or not (data[at] == 43 or data[at] == 45):
+        return _BAD
+    minutes = _minutes(data, at + 1)
+    return minutes if data[at] == 43 or minutes == _BAD else -minutes
+
+
+@compiled
+def _instant(data: Bytes, at: int, end: int) -> int:
+    """The nanoseconds from 1970 to an RFC 3339 time."""
+    if end - at < 20 or data[at + 10] != 84 or data[at + 16] != 58 or _digits_end(data, at + 17) != at + 19:
+        return _BAD
+    days, minutes, seconds = _days(data, at), _minutes(data, at + 11), _number(data, at + 17, at + 19)
+    fraction, zone = 0, at + 19
+    if data[zone] == 46:
+        zone = _digits_end(data, at + 20)
+        decimals = zone - at - 20
+        if not 0 < decimals <= 9:
+            return _BAD
+        fraction = _number(data, at + 20, zone) * _POWERS[9 - decimals]
+    ahead = _offset(data, zone, end)
+    if days == _BAD or minutes == _BAD or ahead == _BAD or seconds > 59:
+        return _BAD
+    instant = ((days * 1440 + minutes - ahead) * 60 + seconds) * _SECOND + fraction
+    return instant if instant >= 0 else _BAD
+
+
+@compiled
+def _currency(data: Bytes, found: Integers, currencies: Bytes) -> int:
+    """The three letters of a currency as a number, 0 where none is stated."""
+    begin, end = found[_CURRENCY, 0], found[_CURRENCY, 1]
+    if end <= 0:
+        return 0
+    code = 0
+    if data[begin - 1] != 34 or end - begin != 3:
+        return _BAD
+    for place in range(3):
+        letter = integer(data[begin + place]) - 65
+        if not 0 <= letter < 26:
+            return _BAD
+        code = code * 26 + letter
+    if not currencies[code]:
+        return _BAD
+    return integer(data[begin]) | integer(data[begin + 1]) << 8 | integer(data[begin + 2]) << 16
+
+
+_INCREMENT: Final = np.array([*b"increment"], np.uint8)
+_CREDIT: Final = np.array([*b"credit"], np.uint8)
+
+
+@compiled
+def _is(data: Bytes, found: Integers, field: int, text: Bytes) -> bool:
+    begin, end = found[field, 0], found[field, 1]
+    if data[begin - 1] != 34 or end - begin != len(text):
+        return False
+    for place in range(len(text)):
+        if data[begin + place] != text[place]:
+            return False
+    return True
+
+
+@compiled
+def _flags(data: Bytes, found: Integers) -> int:
+    """Whether it is a credit, as notes say it; -1 for other kinds."""
+    if found[_KIND, 1] <= 0 or _is(data, found, _KIND, _INCREMENT):
+        return 0
+    return IS_CREDIT if _is(data, found, _KIND, _CREDIT) else -1
+
+
+@compiled
+def _figures(data: Bytes, found: Integers, figures: Integers, is_credit: bool) -> int:
+    """Read the figures; the flags of those that are there, or -1 where they are not as a plain update's."""
+    flags = 0
+    for place in range(COUNT):
+        field = _SPEND if place == 0 else _VALUE if place == COUNT - 1 else _IMPRESSIONS + place - 1
+        begin, end = found[field, 0], found[field, 1]
+        figures[place] = 0
+        if end > 0:
+            is_amount = place == 0 or place == COUNT - 1
+            figure = _amount(data, begin, end) if is_amount else _count(data, begin, end)
+            if figure == _BAD or (figure < 0 and not is_credit):
+                return -1
+            figures[place] = figure
+            flags |= 2 << place
+    return -1 if flags & 2 == 0 or (is_credit and figures[0] > 0) else flags
+
+
+_FIXED: Final = 57
+"""Bytes of a narrow note without its tail, the line item; `notes` says what is in them."""
+
+
+# -- a stretch of updates ----------------------------------------------------------------------------------------------
+
+
+class Scanned(NamedTuple):
+    """What is read of each update of a stretch; rows of an update that is not *fine* mean nothing."""
+
+    fine: NDArray[np.bool_]
+    ids: Words
+    names: Integers
+    """Two halves of the hash of (campaign, channel, deal, stated currency), the first of the quarter of an hour too."""
+    at: Integers
+    figures: Integers
+    flags: Integers
+    currencies: Integers
+    """The three letters, little-endian."""
+    tails: Integers
+    """[begin, end) of the line item."""
+    sources: Integers
+    """The number of its source among those of the stretch."""
+    firsts: Integers
+    """Where each of the sources comes first; -1 behind the last."""
+
+
+class Paper(NamedTuple):
+    """Bytes to write on, and the words of them."""
+
+    bytes: Bytes
+    words: Words
+
+
+def paper(size: int) -> Paper:
+    """Paper for *size* bytes."""
+    sheet = np.empty(size + len(PADDING), np.uint8)
+    return Paper(sheet, words_of(sheet))
+
+
+def _room_for(count: int) -> Scanned:
+    return Scanned(
+        np.zeros(count, np.bool_),
+        np.zeros(count, np.uint64),
+        np.empty((count, 2), np.int64),
+        np.empty(count, np.int64),
+        np.empty((count, COUNT), np.int64),
+        np.empty(count, np.int64),
+        np.empty(count, np.int64),
+        np.empty((count, 2), np.int64),
+        np.empty(count, np.int64),
+        np.full(SOURCES, -1, np.int64),
+    )
+
+
+SOURCES: Final = 512
+"""Sources told apart in a stretch; the updates of those beyond are folded one by one."""
+
+_QUARTER: Final = QUARTER
+_SPREAD: Final = -7046029254386353131
+"""2^64 / golden ratio, as a signed number: neighbouring quarters of one name lie far apart."""
+
+
+@compiled
+def _copy(data: Bytes, begin: int, end: int, into: Bytes, at: int) -> int:
+    """Behind the copy of [begin, end)."""
+    for place in range(end - begin):
+        into[at + place] = data[begin + place]
+    return at + end - begin
+
+
+@compiled
+def _copy_field(data: Bytes, found: Integers, field: int, into: Bytes, at: int) -> int:
+    """Behind the copy of a field and a NUL; the NUL alone where it is absent."""
+    if found[field, 1] > 0:
+        at = _copy(data, found[field, 0], found[field, 1], into, at)
+    into[at] = 0
+    return at + 1
+
+
+@compiled
+def _id(data: Bytes, found: Integers, scratch: Bytes, words: Words) -> np.uint64:
+    """What `identity.id_hash` makes of it; 0 where it is too long for here."""
+    at = _copy_field(data, found, _CAMPAIGN_ID, scratch, 0)
+    at = _copy_field(data, found, _SOURCE, scratch, at)
+    at = _copy_field(data, found, _EVENT_ID, scratch, at) - 1
+    return hash64(words, 0, at) if at <= HASHED else np.uint64(0)
+
+
+@compiled
+def _name(data: Bytes, found: Integers, currency: int, scratch: Bytes, words: Words) -> tuple[np.uint64, np.uint64]:
+    """128 bits of what an update's row is looked up by; nothing but 0 where that is too long for here."""
+    at = _copy_field(data, found, _CAMPAIGN_ID, scratch, 0)
+    at = _copy_field(data, found, _CHANNEL, scratch, at)
+    at = _copy_field(data, found, _DEAL_ID, scratch, at)
+    for byte in range(11):
+        scratch[at + byte] = (currency >> 8 * byte) & 255 if byte < 3 else 0
+    at += 3
+    if at > HASHED:
+        return np.uint64(0), np.uint64(0)
+    return hash64(words, 0, at), _other_hash(words, 0, at)
+
+
+@compiled
+def _source(words: Words, found: Integers, known: Words, firsts: Integers, place: int) -> int:
+    """The number of an update's source; -1 where it is too long, or one too many."""
+    begin, size = found[_SOURCE, 0], found[_SOURCE, 1] - found[_SOURCE, 0]
+    if size > HASHED:
+        return -1
+    hashed = hash64(words, begin, size)
+    for number in range(len(known)):
+        if firsts[number] < 0:
+            known[number], firsts[number] = hashed, place
+        if known[number] == hashed:
+            return number
+    return -1
+
+
+@compiled
+def _is_key(data: Bytes, span: Integers, found: Integers) -> bool:
+    """Whether the record lies under its campaign's key."""
+    begin, size = found[_CAMPAIGN_ID, 0], found[_CAMPAIGN_ID, 1] - found[_CAMPAIGN_ID, 0]
+    if span[1] - span[0] != size or span[0] < 0:
+        return False
+    for place in range(size):
+        if data[span[0] + place] != data[begin + place]:
+            return False
+    return True
+
+
+@compiled
+def _is_plain(data: Bytes, found: Integers) -> bool:
+    """Whether the ids are such, and nothing is there that only other kinds have."""
+    if found[_CORRECTS, 1] > 0 or found[_SEQUENCE, 1] > 0 or found[_SERIES, 1] > 0:
+        return False
+    for field in (_EVENT_ID, _SOURCE, _CAMPAIGN_ID, _EVENT_TIME):
+        if not _is_id(data, found, field):
+            return False
+    for field in (_CHANNEL, _DEAL_ID, _LINE_ITEM_ID):
+        if not _is_id_or_absent(data, found, field):
+            return False
+    return True
+
+
+@compiled
+def _read(data: Bytes, found: Integers, currencies: Bytes, out: Scanned, place: int) -> bool:
+    """Read the fields of a plain update; False where it is none."""
+    kind = _flags(data, found)
+    if kind < 0 or not _is_plain(data, found):
+        return False
+    at = _instant(data, found[_EVENT_TIME, 0], found[_EVENT_TIME, 1])
+    currency = _currency(data, found, currencies)
+    present = _figures(data, found, out.figures[place], kind == IS_CREDIT)
+    out.at[place], out.currencies[place], out.flags[place] = at, currency, present | kind
+    out.tails[place, 1] = max(found[_LINE_ITEM_ID, 1], 0)
+    out.tails[place, 0] = found[_LINE_ITEM_ID, 0] if out.tails[place, 1] > 0 else 0
+    is_short = out.tails[place, 1] - out.tails[place, 0] <= HASHED - _FIXED
+    return is_short and at != _BAD and currency != _BAD and present >= 0
+
+
+@compiled
+def _scan(
+    data: Bytes, words: Words, spans: Integers, is_keyed: bool, currencies: Bytes, paper: Paper, out: Scanned
+) -> None:
+    found, follows, firsts = np.zeros((_COUNT, 2), np.int64), np.zeros(_COUNT + 1, np.int64), out.firsts
+    scratch, scratch_words, known = paper.bytes, paper.words, np.zeros(SOURCES, np.uint64)
+    for place in range(len(spans)):
+        begin, end = spans[place, 2], spans[place, 3]
+        if begin < 0 or not _find_fields(data, words, begin, end, found, follows):
+            continue
+        if not _read(data, found, currencies, out, place) or (is_keyed and not _is_key(data, spans[place], found)):
+            continue
+        hashed = _id(data, found, scratch, scratch_words)
+        first, second = _name(data, found, out.currencies[place], scratch, scratch_words)
+        source = _source(words, found, known, firsts, place)
+        out.ids[place], out.sources[place] = hashed, source
+        out.names[place, 0] = integer(first) + out.at[place] // _QUARTER * _SPREAD
+        out.names[place, 1] = integer(second)
+        out.fine[place] = hashed != np.uint64(0) and second != np.uint64(0) and source >= 0
+
+
+def _currency_flags() -> Bytes:
+    """Of each three letters, in the order of the alphabet, whether they are a currency."""
+    flags = np.zeros(26**3, np.uint8)
+    for code in CURRENCIES:
+        first, second, third = (ord(letter) - 65 for letter in code)
+        flags[(first * 26 + second) * 26 + third] = 1
+    return flags
+
+
+_CURRENCIES: Final = _currency_flags()
+
+
+def scan(data: bytes, spans: Integers, *, is_keyed: bool) -> Scanned:
+    """Read the updates at *spans*; *is_keyed* asks that each lies under its campaign's key."""
+    letters, out = _array(data), _room_for(len(spans))
+    _scan(letters, words_of(letters), spans, is_keyed, _CURRENCIES, paper(4 * _LONGEST_ID), out)
+    return out
+
+
+# -- identity: open addressing, linear probing; 0 is a free slot; as many slots as a power of two ----------------------
+
+
+@compiled
+def enter(table: Rows, hashes: Words, entries: Rows) -> None:
+    """Put *entries* into the table, each into the first free slot from that of its hash on."""
+    mask = np.uint64(len(table) - 1)
+    for place in range(len(entries)):
+        slot = hashes[place] & mask
+        while table[slot] != 0:
+            slot = (slot + np.uint64(1)) & mask
+        table[slot] = entries[place]
+
+
+@compiled
+def find(table: Rows, ids: Words, hashes: Words, oldest: int, base: int, found: Integers) -> None:
+    """
+    Put the ordinals of those of *hashes* that are among *ids* into *found*.
+
+    A slot holds 1 + the position in *ids*; positions before *oldest* are forgotten, *base* is the ordinal of the first.
+    """
+    mask = np.uint64(len(table) - 1)
+    for place in range(len(hashes)):
+        slot = hashes[place] & mask
+        while table[slot] != 0:
+            position = integer(table[slot]) - 1
+            if position >= oldest and ids[position] == hashes[place]:
+                found[place] = base + position
+                break
+            slot = (slot + np.uint64(1)) & mask
+
+
+class Identity(NamedTuple):
+    """What is known of the ids of a stretch."""
+
+    firsts: Integers
+    """Where each id stands first in the stretch."""
+    ordinals: Integers
+    """In the memory, or -1."""
+    bodies: Words
+    """The hashes of what the remembered ones said."""
+    new: NDArray[np.bool_]
+    """Whether an id is not remembered, and stands here first."""
+
+
+@compiled
+def _enter_apart(apart: Words, slots: NDArray[np.int32], mask: np.uint64) -> None:
+    for number in range(len(apart)):
+        slot = apart[number] & mask
+        while slots[slot] != 0:
+            slot = (slot + np.uint64(1)) & mask
+        slots[slot] = -1 - number
+
+
+@compiled
+def _find_firsts(scanned: Scanned, apart: Words, slots: NDArray[np.int32], firsts: Integers) -> None:
+    """*slots* is an empty table; it holds 1 + a place, or -1 - the number of one apart."""
+    mask, ids = np.uint64(len(slots) - 1), scanned.ids
+    _enter_apart(apart, slots, mask)
+    for place in range(len(ids)):
+        firsts[place] = place
+        slot = ids[place] & mask
+        while scanned.fine[place]:
+            other = integer(slots[slot])
+            if other == 0:
+                slots[slot] = place + 1
+                break
+            if other < 0 and apart[-1 - other] == ids[place]:
+                scanned.fine[place] = False
+            elif other > 0 and ids[other - 1] == ids[place]:
+                firsts[place] = other - 1
+                break
+            slot = (slot + np.uint64(1)) & mask
+
+
+def firsts_of(scanned: Scanned, apart: Words) -> Integers:
+    """Where each id stands first in the stretch; what has an id of those *apart* is fine no more."""
+    count = len(scanned.ids)
+    firsts, slots = np.empty(count, np.int64), np.zeros(1 << (2 * (count + len(apart))).bit_length(), np.int32)
+    _find_firsts(scanned, apart, slots, firsts)
+    return firsts
+
+
+# -- counting ----------------------------------------------------------------------------------------------------------
+
+
+@compiled
+def _find_rows(
+    scanned: Scanned, new: NDArray[np.bool_], table: Rows, cells: Integers, rows: Integers, strange: Integers
+) -> int:
+    mask, count = np.uint64(len(table) - 1), 0
+    for place in range(len(rows)):
+        rows[place] = NO_ROW
+        if not scanned.fine[place]:
+            continue
+        slot = np.uint64(scanned.names[place, 0]) & mask
+        while table[slot] != NO_ROW:
+            base = integer(table[slot]) * WIDTH
+            if cells[base + NAME] == scanned.names[place, 0] and cells[base + NAME + 1] == scanned.names[place, 1]:
+                rows[place] = integer(table[slot])
+                break
+            slot = (slot + np.uint64(1)) & mask
+        base = rows[place] * WIDTH
+        if new[place] and not cells[base + LO] <= scanned.at[place] < cells[base + HI]:
+            strange[count] = place
+            count += 1
+    return count
+
+
+def rows_of(scanned: Scanned, identity: Identity, table: Rows, cells: Integers) -> tuple[Integers, Integers]:
+    """
+    The row of the sheet that each name is known to have, else none.
+
+    And the places of new ones that are strange: of no known row, or of one whose cell does not hold their instant.
+    """
+    rows, strange = np.empty(len(scanned.ids), np.int64), np.empty(len(scanned.ids), np.int64)
+    count = _find_rows(scanned, identity.new, table, cells, rows, strange)
+    return rows, strange[:count]
+
+
+OTHER: Final = 0
+"""The fate of what is to be folded one by one."""
+ACCEPTED: Final = 1
+REPEAT: Final = 2
+
+
+class Taken(NamedTuple):
+    """What becomes of a stretch: the fate of each place, and columns of what was accepted, in order."""
+
+    fates: Bytes
+    places: Integers
+    ids: Words
+    bodies: Words
+    rows: Rows
+    """Of the campaigns."""
+    lengths: Rows
+    """Of the notes."""
+    notes: Bytes
+    heavy: Integers
+    """The places of those that are accepted, and still to be counted: a figure of their row is full."""
+
+
+@compiled
+def _write_note(data: Bytes, scanned: Scanned, place: int, attribution: int, paper: Paper, at: int) -> int:
+    """Behind the note of an update. Each word is written over what the one before has written too much."""
+    words, figures = paper.words, scanned.figures[place]
+    words[at] = np.uint64(scanned.flags[place] | attribution << 16)
+    words[at + 6] = np.uint64(scanned.at[place])
+    words[at + 14] = np.uint64(scanned.currencies[place])
+    words[at + 17] = np.uint64(figures[0])
+    for count in range(COUNT - 2):
+        words[at + 25 + 4 * count] = np.uint64(figures[1 + count])
+    words[at + 49] = np.uint64(figures[COUNT - 1])
+    return _copy(data, scanned.tails[place, 0], scanned.tails[place, 1], paper.bytes, at + _FIXED)
+
+
+@compiled
+def _count_in(cells: Integers, base: int, figures: Integers, at: int) -> bool:
+    """Add an update to a row; False where it would be too full."""
+    for place in range(COUNT):
+        if not -FULL < cells[base + place] + figures[place] < FULL:
+            return False
+    for place in range(COUNT):
+        cells[base + place] += figures[place]
+    cells[base + UPDATES] += 1
+    cells[base + LATEST] = max(cells[base + LATEST], at)
+    return True
+
+
+@compiled
+def _says_again(identity: Identity, taken: Taken, bodies: Words, place: int) -> bool:
+    """Whether an update whose id is known says what the one says that was accepted."""
+    if identity.ordinals[place] >= 0:
+        return bodies[place] == identity.bodies[place]
+    first = identity.firsts[place]
+    return first != place and taken.fates[first] == ACCEPTED and bodies[place] == bodies[first]
+
+
+@compiled
+def _take(
+    data: Bytes,
+    scanned: Scanned,
+    identity: Identity,
+    rows: Integers,
+    cells: Integers,
+    dirty: Bytes,
+    kept: NDArray[np.bool_],
+    notes: Paper,
+    bodies: Words,
+    taken: Taken,
+) -> tuple[int, int, int]:
+    """How many are accepted, how many of them are heavy, and where their notes end."""
+    accepted = heavy = end = 0
+    for place in range(len(rows)):
+        row = rows[place]
+        if not scanned.fine[place] or row == NO_ROW:
+            continue
+        base = row * WIDTH
+        behind = _write_note(data, scanned, place, cells[base + ATTRIBUTION], notes, end)
+        bodies[place] = hash64(notes.words, end, behind - end)
+        if not identity.new[place]:
+            taken.fates[place] = REPEAT if _says_again(identity, taken, bodies, place) else OTHER
+            continue
+        if not _count_in(cells, base, scanned.figures[place], scanned.at[place]):
+            taken.heavy[heavy] = place
+            heavy += 1
+        dirty[row] = 1
+        taken.fates[place] = ACCEPTED
+        taken.places[accepted] = place
+        taken.ids[accepted], taken.bodies[accepted] = scanned.ids[place], bodies[place]
+        taken.rows[accepted] = cells[base + CAMPAIGN]
+        is_kept = kept[scanned.sources[place]]
+        taken.lengths[accepted] = behind - end if is_kept else 0
+        end = behind if is_kept else end
+        accepted += 1
+    return accepted, heavy, end
+
+
+def take(
+    data: bytes, scanned: Scanned, identity: Identity, rows: Integers, sheet: Sheet, kept: NDArray[np.bool_]
+) -> Taken:
+    """
+    Count the new ones of those that have a row, and compare the others with what was said.
+
+    *kept* says of each source whether its notes are kept.
+    """
+    count, long, short = len(rows), np.int64, np.uint32
+    notes = paper(int((scanned.tails[scanned.fine, 1] - scanned.tails[scanned.fine, 0]).sum()) + count * _FIXED)
+    taken = Taken(
+        np.zeros(count, np.uint8),
+        np.empty(count, long),
+        np.empty(count, np.uint64),
+        np.empty(count, np.uint64),
+        np.empty(count, short),
+        np.empty(count, short),
+        notes.bytes,
+        np.empty(count, long),
+    )
+    dirty, bodies = np.frombuffer(sheet.dirty, np.uint8), np.zeros(count, np.uint64)
+    found = _take(_array(data), scanned, identity, rows, sheet.view(), dirty, kept, notes, bodies, taken)
+    accepted, heavy, end = found
+    return Taken(
+        taken.fates,
+        taken.places[:accepted],
+        taken.ids[:accepted],
+        taken.bodies[:accepted],
+        taken.rows[:accepted],
+        taken.lengths[:accepted],
+        notes.bytes[:end],
+        taken.heavy[:heavy],
+    )
