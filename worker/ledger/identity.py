@@ -171,14 +171,15 @@ class Generation:
 
     def columns(self, low: int, high: int) -> Columns:
         """The entries [low, high) as columns."""
-        before = self.ends[low - 1] if low else 0
-        ends = self.ends[low:high]
-        lengths = array("I", [end - begin for begin, end in zip([before, *ends[:-1]], ends, strict=True)])
+        import numpy as np
+
+        ends = np.frombuffer(self.ends, np.uint32)[low:high]
+        before = np.uint32(self.ends[low - 1] if low else 0)
         return Columns(
             _little(self.ids[low:high]),
             _little(self.bodies[low:high]),
             _little(self.rows[low:high]),
-            _little(lengths),
+            np.diff(ends, prepend=before).astype("<u4").tobytes(),
             bytes(self.notes[before : ends[-1]]),
         )
 

@@ -36,6 +36,9 @@ Integers = NDArray[np.int64]
 Rows = NDArray[np.uint32]
 
 
+there: Final = np.uint64
+"""What makes an index of a position, which is never negative: numba looks for the end of an array otherwise."""
+
 integer: Callable[[Any], int] = np.int64  # type: ignore[assignment]
 """What makes a number one of 64 bits with a sign; to those who look at types it is an int."""
 
@@ -233,18 +236,16 @@ _CORRECTS, _SEQUENCE, _SERIES, _CURRENCY, _IMPRESSIONS = range(9, 14)
 _VALUE: Final = 19
 _COUNT: Final = len(FIELDS)
 
-_LONGEST: Final = 16
-"""Of the names; the first eight bytes and the last eight make up a whole one."""
-
 
 def _word(text: str) -> int:
     return int.from_bytes(text.encode(), "little")
 
 
+# A name has at most sixteen letters: its first eight and its last eight make it up.
 _SIZES: Final = np.array([len(name) for name in FIELDS], np.int64)
 _FIRST: Final = np.array([_word(name[:8]) for name in FIELDS], np.uint64)
 _LAST: Final = np.array([_word(name[-8:]) if len(name) > 8 else 0 for name in FIELDS], np.uint64)
-_MASKS: Final = np.array([(1 << 8 * size) - 1 for size in range(8)] + [(1 << 64) - 1] * 9, np.uint64)
+_MASKS: Final = np.array([(1 << 8 * min(size, 8)) - 1 for size in range(17)], np.uint64)
 
 _ONES: Final = np.uint64(0x0101_0101_0101_0101)
 _TOPS: Final = np.uint64(0x8080_8080_8080_8080)
@@ -253,24 +254,28 @@ _SLASHES: Final = np.uint64(0x5C5C_5C5C_5C5C_5C5C)
 _SPACES: Final = np.uint64(0x2020_2020_2020_2020)
 
 
+_PLACES: Final = np.uint64(0x0001_0203_0405_0607)
+
+
 @compiled
-def _is_plain_word(word: np.uint64) -> bool:
-    """Whether none of its bytes is a quote, a backslash, a control character or beyond ASCII."""
+def _marks(word: np.uint64) -> np.uint64:
+    """The top bits of its bytes that are a quote, a backslash, a control character or no ASCII, and of some above."""
     quote, slash = word ^ _QUOTES, word ^ _SLASHES
     found = ((quote - _ONES) & ~quote) | ((slash - _ONES) & ~slash) | ((word - _SPACES) & ~word) | word
-    return (found & _TOPS) == np.uint64(0)
+    return found & _TOPS
 
 
 @compiled
-def _text_end(data: Bytes, words: Words, at: int, stop: int) -> int:
+def _text_end(words: Words, at: int, stop: int) -> int:
     """Where the quote stands that ends a text; -1 if something else comes first that must be looked at."""
-    while at < stop and _is_plain_word(words[at]):
+    while at < stop:
+        marks = _marks(words[there(at)])
+        if marks != np.uint64(0):
+            lowest = marks & (~marks + np.uint64(1))
+            at += integer(((lowest >> np.uint64(7)) * _PLACES) >> np.uint64(56))
+            return at if at < stop and words[there(at)] & np.uint64(255) == np.uint64(34) else -1
         at += 8
-    while at < stop and data[at] != 34:
-        if data[at] < 32 or data[at] > 127 or data[at] == 92:
-            return -1
-        at += 1
-    return at if at < stop else -1
+    return -1
 
 
 @compiled
@@ -280,7 +285,7 @@ def _is_digit(byte: int) -> bool:
 
 @compiled
 def _digits_end(data: Bytes, at: int) -> int:
-    while _is_digit(data[at]):
+    while _is_digit(data[there(at)]):
         at += 1
     return at
 
@@ -288,11 +293,11 @@ def _digits_end(data: Bytes, at: int) -> int:
 @compiled
 def _number_end(data: Bytes, at: int) -> int:
     """Behind a number without an exponent; -1 if there is none as JSON has it."""
-    begin = at + (data[at] == 45)
+    begin = at + (data[there(at)] == 45)
     end = _digits_end(data, begin)
-    if end == begin or (data[begin] == 48 and end > begin + 1):
+    if end == begin or (data[there(begin)] == 48 and end > begin + 1):
         return -1
-    if data[end] != 46:
+    if data[there(end)] != 46:
         return end
     decimals = _digits_end(data, end + 1)
     return decimals if decimals > end + 1 else -1
@@ -306,31 +311,38 @@ _FALSE: Final = np.uint64(_word("false"))
 @compiled
 def _scalar_end(words: Words, data: Bytes, at: int) -> int:
     """Behind null, true, false or a number; -1 if it is something else."""
-    if data[at] == 45 or _is_digit(data[at]):
+    if data[there(at)] == 45 or _is_digit(data[there(at)]):
         return _number_end(data, at)
-    if words[at] & _LOW == _NULL or words[at] & _LOW == _TRUE:
+    if words[there(at)] & _LOW == _NULL or words[there(at)] & _LOW == _TRUE:
         return at + 4
-    return at + 5 if words[at] & _MASKS[5] == _FALSE else -1
+    return at + 5 if words[there(at)] & _MASKS[5] == _FALSE else -1
 
 
 @compiled
 def _blank_end(data: Bytes, at: int) -> int:
-    while data[at] == 32 or data[at] == 10 or data[at] == 13 or data[at] == 9:
+    while data[there(at)] <= 32 and (
+        data[there(at)] == 32 or data[there(at)] == 10 or data[there(at)] == 13 or data[there(at)] == 9
+    ):
         at += 1
     return at
 
 
 @compiled
-def _field(words: Words, at: int, size: int, guess: int) -> int:
-    """Which field that is the name of, the guess looked at first; -1: none."""
-    if size > _LONGEST or size == 0:
-        return -1
-    first, last = words[at] & _MASKS[min(size, 8)], np.uint64(0)
-    if size > 8:
-        last = words[at + size - 8]
-    for step in range(_COUNT):
-        number = (guess + step) % _COUNT
-        if _SIZES[number] == size and _FIRST[number] == first and _LAST[number] == last:
+def _is_name(words: Words, at: int, field: int) -> bool:
+    """Whether a field's name stands there, and the quote behind it."""
+    size = _SIZES[field]
+    if words[there(at + size)] & np.uint64(255) != np.uint64(34) or words[there(at)] & _MASKS[size] != _FIRST[field]:
+        return False
+    return size <= 8 or words[there(at + size - 8)] == _LAST[field]
+
+
+@compiled
+def _field(words: Words, at: int, guess: int) -> int:
+    """Which field's name stands there, the guess looked at first; -1: none."""
+    if _is_name(words, at, guess):
+        return guess
+    for number in range(_COUNT):
+        if _is_name(words, at, number):
             return number
     return -1
 
@@ -338,9 +350,9 @@ def _field(words: Words, at: int, size: int, guess: int) -> int:
 @compiled
 def _value_end(data: Bytes, words: Words, at: int, stop: int) -> int:
     """Behind the value that begins at *at*; -1 if it is an object, an array, or must be looked at."""
-    if data[at] != 34:
+    if data[there(at)] != 34:
         return _scalar_end(words, data, at)
-    end = _text_end(data, words, at + 1, stop)
+    end = _text_end(words, at + 1, stop)
     return end + 1 if end >= 0 else -1
 
 
@@ -348,17 +360,17 @@ def _value_end(data: Bytes, words: Words, at: int, stop: int) -> int:
 def _value_begin(data: Bytes, at: int) -> int:
     """Behind the colon that follows *at*; -1 if there is none."""
     at = _blank_end(data, at)
-    return _blank_end(data, at + 1) if data[at] == 58 else -1
+    return _blank_end(data, at + 1) if data[there(at)] == 58 else -1
 
 
 @compiled
 def _keep(data: Bytes, found: Integers, field: int, begin: int, end: int) -> bool:
     """Note where a value lies; False where the field is there twice."""
-    if found[field, 1] != 0:
+    if found[there(field), 1] != 0:
         return False
-    is_text = data[begin] == 34
-    found[field, 0] = begin + is_text
-    found[field, 1] = -1 if data[begin] == 110 else end - is_text
+    is_text = data[there(begin)] == 34
+    found[there(field), 0] = begin + is_text
+    found[there(field), 1] = -1 if data[there(begin)] == 110 else end - is_text
     return True
 
 
@@ -372,23 +384,25 @@ def _find_fields(data: Bytes, words: Words, at: int, stop: int, found: Integers,
     """
     found[:, 1] = 0
     last = _COUNT
-    if data[at] != 123:
+    if data[there(at)] != 123:
         return False
     while True:
         name = _blank_end(data, at + 1) + 1
-        end = _text_end(data, words, name, stop) if data[name - 1] == 34 else -1
+        if data[there(name - 1)] != 34:
+            return False
+        field = _field(words, name, follows[there(last)])
+        end = name + _SIZES[field] if field >= 0 else _text_end(words, name, stop)
         begin = _value_begin(data, end + 1) if end >= 0 else -1
         at = _value_end(data, words, begin, stop) if begin >= 0 else -1
         if at < 0:
             return False
-        field = _field(words, name, end - name, follows[last])
         if field >= 0:
-            follows[last] = last = field
+            follows[there(last)] = last = field
             if not _keep(data, found, field, begin, at):
                 return False
         at = _blank_end(data, at)
-        if data[at] != 44:
-            return data[at] == 125 and at < stop <= _blank_end(data, at + 1)
+        if data[there(at)] != 44:
+            return data[there(at)] == 125 and at < stop <= _blank_end(data, at + 1)
 
 
 # -- what the fields say -----------------------------------------------------------------------------------------------
@@ -402,45 +416,49 @@ _LONGEST_ID: Final = 256
 
 @compiled
 def _is_id(data: Bytes, found: Integers, field: int) -> bool:
-    begin, end = found[field, 0], found[field, 1]
-    return end > 0 and data[begin - 1] == 34 and 0 < end - begin <= _LONGEST_ID
+    begin, end = found[there(field), 0], found[there(field), 1]
+    return end > 0 and data[there(begin - 1)] == 34 and 0 < end - begin <= _LONGEST_ID
 
 
 @compiled
 def _is_id_or_absent(data: Bytes, found: Integers, field: int) -> bool:
-    return found[field, 1] <= 0 or _is_id(data, found, field)
+    return found[there(field), 1] <= 0 or _is_id(data, found, field)
 
 
 @compiled
 def _number(data: Bytes, at: int, end: int) -> int:
-    """The digits in [at, end) as a number."""
+    """The digits in [at, end) as a number, of which there are at most 18."""
     number = 0
     for place in range(at, end):
-        number = number * 10 + integer(data[place] - 48)
+        digit = integer(data[there(place)]) - 48
+        if not 0 <= digit <= 9:
+            return _BAD
+        number = number * 10 + digit
     return number
 
 
 @compiled
 def _amount(data: Bytes, at: int, end: int) -> int:
     """The nanos of an amount below a billion."""
-    is_negative = data[at] == 45
+    is_negative = data[there(at)] == 45
     at += is_negative
-    point = min(_digits_end(data, at), end)
-    decimals = end - point - 1 if point < end else 0
-    if not 0 < point - at <= 9 or decimals > 9:
+    point = at
+    while point < end and data[there(point)] != 46:
+        point += 1
+    decimals = end - point - 1
+    if not 0 < point - at <= 9 or decimals > 9 or decimals == 0:
         return _BAD
-    nanos = _number(data, at, point) * _SECOND
-    if point < end:
-        if data[point] != 46 or decimals == 0 or _digits_end(data, point + 1) < end:
-            return _BAD
-        nanos += _number(data, point + 1, end) * _POWERS[9 - decimals]
+    units, parts = _number(data, at, point), _number(data, point + 1, end) if decimals > 0 else 0
+    if units == _BAD or parts == _BAD:
+        return _BAD
+    nanos = units * _SECOND + parts * _POWERS[9 - max(decimals, 0)]
     return -nanos if is_negative else nanos
 
 
 @compiled
 def _count(data: Bytes, at: int, end: int) -> int:
     """A count below four billion."""
-    if not 0 < end - at <= 10 or data[at - 1] == 34 or _digits_end(data, at) < end:
+    if not 0 < end - at <= 10 or data[there(at - 1)] == 34:
         return _BAD
     count = _number(data, at, end)
     return count if count < COUNTS_END else _BAD
@@ -456,119 +474,144 @@ def _is_date(year: int, month: int, day: int) -> bool:
 
 
 @compiled
-def _days(data: Bytes, at: int) -> int:
-    """Days from 1970 to the date of ten letters at *at*."""
-    if data[at + 4] != 45 or data[at + 7] != 45 or _digits_end(data, at) != at + 4:
-        return _BAD
-    if _digits_end(data, at + 5) != at + 7 or _digits_end(data, at + 8) != at + 10:
-        return _BAD
-    year, month, day = _number(data, at, at + 4), _number(data, at + 5, at + 7), _number(data, at + 8, at + 10)
-    if not _is_date(year, month, day):
-        return _BAD
+def _days(year: int, month: int, day: int) -> int:
+    """Days from 1970 to a date."""
     # Years that begin in March, so that the leap day is their last.
     year -= month <= 2
     since_march = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
     return year * 365 + year // 4 - year // 100 + year // 400 + since_march - 719_468
 
 
-@compiled
-def _minutes(data: Bytes, at: int) -> int:
-    """The minutes of `HH:MM`."""
-    if data[at + 2] != 58 or _digits_end(data, at) != at + 2 or _digits_end(data, at + 3) != at + 5:
-        return _BAD
-    hours, minutes = _number(data, at, at + 2), _number(data, at + 3, at + 5)
-    return hours * 60 + minutes if hours <= 23 and minutes <= 59 else _BAD
+_DATE: Final = b"dddd-dd-"
+_CLOCK: Final = b"ddTdd:dd"
+_SECONDS: Final = b":dd"
+
+
+def _form(pattern: bytes, digit: int, other: int | None) -> np.uint64:
+    """A word with one byte for each digit of *pattern* and another for all else (None: what stands there)."""
+    letters = (digit if letter == 100 else letter if other is None else other for letter in pattern)
+    return np.uint64(int.from_bytes(bytes(letters), "little"))
+
+
+_FORMS: Final = np.array(
+    [
+        [_form(form, 0x06, 0), _form(form, 0xF0, 0xFF), _form(form, 0x30, None)]
+        for form in (_DATE, _CLOCK, _SECONDS, b"+dd:dd", b"-dd:dd")
+    ],
+    np.uint64,
+)
+"""Of each form what is added to a word to see that no digit is beyond 9, what is looked at, and what is to be seen."""
 
 
 @compiled
-def _offset(data: Bytes, at: int, end: int) -> int:
+def _has_form(word: np.uint64, form: int) -> bool:
+    mask, wanted = _FORMS[form, 1], _FORMS[form, 2]
+    return (word & mask) == wanted and ((word + _FORMS[form, 0]) & mask) == wanted
+
+
+@compiled
+def _two(word: np.uint64, place: int) -> int:
+    """The number of two digits that begins at a byte of the word."""
+    shifted = word >> np.uint64(8 * place)
+    return integer(shifted & np.uint64(15)) * 10 + integer((shifted >> np.uint64(8)) & np.uint64(15))
+
+
+@compiled
+def _offset(words: Words, at: int, end: int) -> int:
     """The minutes that a time is ahead of UTC."""
-    if end - at == 1:
-        return 0 if data[at] == 90 else _BAD
-    if end - at != 6 or not (data[at] == 43 or data[at] == 45):
+    word = words[there(at)]
+    if end - at == 1 and word & np.uint64(255) == np.uint64(90):
+        return 0
+    is_behind = _has_form(word, 4)
+    if end - at != 6 or not (is_behind or _has_form(word, 3)):
         return _BAD
-    minutes = _minutes(data, at + 1)
-    return minutes if data[at] == 43 or minutes == _BAD else -minutes
+    hours, minutes = _two(word, 1), _two(word, 4)
+    if hours > 23 or minutes > 59:
+        return _BAD
+    return -(hours * 60 + minutes) if is_behind else hours * 60 + minutes
 
 
 @compiled
-def _instant(data: Bytes, at: int, end: int) -> int:
+def _fraction(data: Bytes, at: int) -> tuple[int, int]:
+    """The nanoseconds behind a point, and where they end; without a point there are none."""
+    if data[there(at)] != 46:
+        return 0, at
+    end = _digits_end(data, at + 1)
+    if not 1 < end - at <= 10:
+        return _BAD, at
+    return _number(data, at + 1, end) * _POWERS[10 - (end - at)], end
+
+
+@compiled
+def _instant(data: Bytes, words: Words, at: int, end: int) -> int:
     """The nanoseconds from 1970 to an RFC 3339 time."""
-    if end - at < 20 or data[at + 10] != 84 or data[at + 16] != 58 or _digits_end(data, at + 17) != at + 19:
+    date, clock, rest = words[there(at)], words[there(at + 8)], words[there(at + 16)]
+    if end - at < 20 or not (_has_form(date, 0) and _has_form(clock, 1) and _has_form(rest, 2)):
         return _BAD
-    days, minutes, seconds = _days(data, at), _minutes(data, at + 11), _number(data, at + 17, at + 19)
-    fraction, zone = 0, at + 19
-    if data[zone] == 46:
-        zone = _digits_end(data, at + 20)
-        decimals = zone - at - 20
-        if not 0 < decimals <= 9:
-            return _BAD
-        fraction = _number(data, at + 20, zone) * _POWERS[9 - decimals]
-    ahead = _offset(data, zone, end)
-    if days == _BAD or minutes == _BAD or ahead == _BAD or seconds > 59:
+    year, month, day = _two(date, 0) * 100 + _two(date, 2), _two(date, 5), _two(clock, 0)
+    hours, minutes, seconds = _two(clock, 3), _two(clock, 6), _two(rest, 1)
+    fraction, zone = _fraction(data, at + 19)
+    ahead = _offset(words, zone, end)
+    if hours > 23 or minutes > 59 or seconds > 59 or fraction == _BAD or ahead == _BAD:
         return _BAD
-    instant = ((days * 1440 + minutes - ahead) * 60 + seconds) * _SECOND + fraction
+    if not _is_date(year, month, day):
+        return _BAD
+    instant = (((_days(year, month, day) * 24 + hours) * 60 + minutes - ahead) * 60 + seconds) * _SECOND + fraction
     return instant if instant >= 0 else _BAD
 
 
 @compiled
 def _currency(data: Bytes, found: Integers, currencies: Bytes) -> int:
     """The three letters of a currency as a number, 0 where none is stated."""
-    begin, end = found[_CURRENCY, 0], found[_CURRENCY, 1]
+    begin, end = found[there(_CURRENCY), 0], found[there(_CURRENCY), 1]
     if end <= 0:
         return 0
-    code = 0
-    if data[begin - 1] != 34 or end - begin != 3:
+    if data[there(begin - 1)] != 34 or end - begin != 3:
         return _BAD
+    code = 0
     for place in range(3):
-        letter = integer(data[begin + place]) - 65
+        letter = integer(data[there(begin + place)]) - 65
         if not 0 <= letter < 26:
             return _BAD
         code = code * 26 + letter
     if not currencies[code]:
         return _BAD
-    return integer(data[begin]) | integer(data[begin + 1]) << 8 | integer(data[begin + 2]) << 16
+    return integer(data[there(begin)]) | integer(data[there(begin + 1)]) << 8 | integer(data[there(begin + 2)]) << 16
 
 
-_INCREMENT: Final = np.array([*b"increment"], np.uint8)
-_CREDIT: Final = np.array([*b"credit"], np.uint8)
-
-
-@compiled
-def _is(data: Bytes, found: Integers, field: int, text: Bytes) -> bool:
-    begin, end = found[field, 0], found[field, 1]
-    if data[begin - 1] != 34 or end - begin != len(text):
-        return False
-    for place in range(len(text)):
-        if data[begin + place] != text[place]:
-            return False
-    return True
+_INCREMENT: Final = np.uint64(_word("incremen"))
+_CREDIT: Final = np.uint64(_word("credit"))
 
 
 @compiled
-def _flags(data: Bytes, found: Integers) -> int:
+def _flags(data: Bytes, words: Words, found: Integers) -> int:
     """Whether it is a credit, as notes say it; -1 for other kinds."""
-    if found[_KIND, 1] <= 0 or _is(data, found, _KIND, _INCREMENT):
+    begin, size = found[there(_KIND), 0], found[there(_KIND), 1] - found[there(_KIND), 0]
+    if found[there(_KIND), 1] <= 0:
         return 0
-    return IS_CREDIT if _is(data, found, _KIND, _CREDIT) else -1
+    if data[there(begin - 1)] != 34:
+        return -1
+    if size == 9 and words[there(begin)] == _INCREMENT and data[there(begin + 8)] == 116:
+        return 0
+    return IS_CREDIT if size == 6 and words[there(begin)] & _MASKS[6] == _CREDIT else -1
 
 
 @compiled
-def _figures(data: Bytes, found: Integers, figures: Integers, is_credit: bool) -> int:
+def _figures(data: Bytes, found: Integers, figures: Integers, at: int, is_credit: bool) -> int:
     """Read the figures; the flags of those that are there, or -1 where they are not as a plain update's."""
     flags = 0
     for place in range(COUNT):
         field = _SPEND if place == 0 else _VALUE if place == COUNT - 1 else _IMPRESSIONS + place - 1
-        begin, end = found[field, 0], found[field, 1]
-        figures[place] = 0
+        begin, end = found[there(field), 0], found[there(field), 1]
+        figures[at, place] = 0
         if end > 0:
             is_amount = place == 0 or place == COUNT - 1
             figure = _amount(data, begin, end) if is_amount else _count(data, begin, end)
             if figure == _BAD or (figure < 0 and not is_credit):
                 return -1
-            figures[place] = figure
+            figures[at, place] = figure
             flags |= 2 << place
-    return -1 if flags & 2 == 0 or (is_credit and figures[0] > 0) else flags
+    return -1 if flags & 2 == 0 or (is_credit and figures[at, 0] > 0) else flags
 
 
 _FIXED: Final = 57
@@ -635,49 +678,49 @@ _SPREAD: Final = -7046029254386353131
 
 
 @compiled
-def _copy(data: Bytes, begin: int, end: int, into: Bytes, at: int) -> int:
-    """Behind the copy of [begin, end)."""
-    for place in range(end - begin):
-        into[at + place] = data[begin + place]
+def _copy(words: Words, begin: int, end: int, into: Words, at: int) -> int:
+    """Behind the copy of [begin, end), a word at a time: up to seven bytes more are written over."""
+    for step in range(0, end - begin, 8):
+        into[at + step] = words[there(begin + step)]
     return at + end - begin
 
 
 @compiled
-def _copy_field(data: Bytes, found: Integers, field: int, into: Bytes, at: int) -> int:
+def _copy_field(words: Words, found: Integers, field: int, into: Words, at: int) -> int:
     """Behind the copy of a field and a NUL; the NUL alone where it is absent."""
-    if found[field, 1] > 0:
-        at = _copy(data, found[field, 0], found[field, 1], into, at)
-    into[at] = 0
+    if found[there(field), 1] > 0:
+        at = _copy(words, found[there(field), 0], found[there(field), 1], into, at)
+    into[at] = np.uint64(0)
     return at + 1
 
 
 @compiled
-def _id(data: Bytes, found: Integers, scratch: Bytes, words: Words) -> np.uint64:
+def _id(words: Words, found: Integers, scratch: Words) -> np.uint64:
     """What `identity.id_hash` makes of it; 0 where it is too long for here."""
-    at = _copy_field(data, found, _CAMPAIGN_ID, scratch, 0)
-    at = _copy_field(data, found, _SOURCE, scratch, at)
-    at = _copy_field(data, found, _EVENT_ID, scratch, at) - 1
-    return hash64(words, 0, at) if at <= HASHED else np.uint64(0)
+    at = _copy_field(words, found, _CAMPAIGN_ID, scratch, 0)
+    at = _copy_field(words, found, _SOURCE, scratch, at)
+    at = _copy_field(words, found, _EVENT_ID, scratch, at) - 1
+    return hash64(scratch, 0, at) if at <= HASHED else np.uint64(0)
 
 
 @compiled
-def _name(data: Bytes, found: Integers, currency: int, scratch: Bytes, words: Words) -> tuple[np.uint64, np.uint64]:
+def _name(words: Words, found: Integers, currency: int, scratch: Words) -> tuple[np.uint64, np.uint64]:
     """128 bits of what an update's row is looked up by; nothing but 0 where that is too long for here."""
-    at = _copy_field(data, found, _CAMPAIGN_ID, scratch, 0)
-    at = _copy_field(data, found, _CHANNEL, scratch, at)
-    at = _copy_field(data, found, _DEAL_ID, scratch, at)
-    for byte in range(11):
-        scratch[at + byte] = (currency >> 8 * byte) & 255 if byte < 3 else 0
+    at = _copy_field(words, found, _CAMPAIGN_ID, scratch, 0)
+    at = _copy_field(words, found, _CHANNEL, scratch, at)
+    at = _copy_field(words, found, _DEAL_ID, scratch, at)
+    scratch[at] = np.uint64(currency)
+    scratch[at + 8] = np.uint64(0)
     at += 3
     if at > HASHED:
         return np.uint64(0), np.uint64(0)
-    return hash64(words, 0, at), _other_hash(words, 0, at)
+    return hash64(scratch, 0, at), _other_hash(scratch, 0, at)
 
 
 @compiled
 def _source(words: Words, found: Integers, known: Words, firsts: Integers, place: int) -> int:
     """The number of an update's source; -1 where it is too long, or one too many."""
-    begin, size = found[_SOURCE, 0], found[_SOURCE, 1] - found[_SOURCE, 0]
+    begin, size = found[there(_SOURCE), 0], found[there(_SOURCE), 1] - found[there(_SOURCE), 0]
     if size > HASHED:
         return -1
     hashed = hash64(words, begin, size)
@@ -690,13 +733,13 @@ def _source(words: Words, found: Integers, known: Words, firsts: Integers, place
 
 
 @compiled
-def _is_key(data: Bytes, span: Integers, found: Integers) -> bool:
-    """Whether the record lies under its campaign's key."""
-    begin, size = found[_CAMPAIGN_ID, 0], found[_CAMPAIGN_ID, 1] - found[_CAMPAIGN_ID, 0]
-    if span[1] - span[0] != size or span[0] < 0:
+def _is_key(data: Bytes, at: int, end: int, found: Integers) -> bool:
+    """Whether the record lies under its campaign's key, which is at [at, end)."""
+    begin, size = found[there(_CAMPAIGN_ID), 0], found[there(_CAMPAIGN_ID), 1] - found[there(_CAMPAIGN_ID), 0]
+    if end - at != size or at < 0:
         return False
     for place in range(size):
-        if data[span[0] + place] != data[begin + place]:
+        if data[there(at + place)] != data[there(begin + place)]:
             return False
     return True
 
@@ -704,7 +747,7 @@ def _is_key(data: Bytes, span: Integers, found: Integers) -> bool:
 @compiled
 def _is_plain(data: Bytes, found: Integers) -> bool:
     """Whether the ids are such, and nothing is there that only other kinds have."""
-    if found[_CORRECTS, 1] > 0 or found[_SEQUENCE, 1] > 0 or found[_SERIES, 1] > 0:
+    if found[there(_CORRECTS), 1] > 0 or found[there(_SEQUENCE), 1] > 0 or found[there(_SERIES), 1] > 0:
         return False
     for field in (_EVENT_ID, _SOURCE, _CAMPAIGN_ID, _EVENT_TIME):
         if not _is_id(data, found, field):
@@ -716,35 +759,37 @@ def _is_plain(data: Bytes, found: Integers) -> bool:
 
 
 @compiled
-def _read(data: Bytes, found: Integers, currencies: Bytes, out: Scanned, place: int) -> bool:
+def _read(data: Bytes, words: Words, found: Integers, currencies: Bytes, out: Scanned, place: int) -> bool:
     """Read the fields of a plain update; False where it is none."""
-    kind = _flags(data, found)
+    kind = _flags(data, words, found)
     if kind < 0 or not _is_plain(data, found):
         return False
-    at = _instant(data, found[_EVENT_TIME, 0], found[_EVENT_TIME, 1])
+    at = _instant(data, words, found[there(_EVENT_TIME), 0], found[there(_EVENT_TIME), 1])
     currency = _currency(data, found, currencies)
-    present = _figures(data, found, out.figures[place], kind == IS_CREDIT)
+    present = _figures(data, found, out.figures, place, kind == IS_CREDIT)
     out.at[place], out.currencies[place], out.flags[place] = at, currency, present | kind
-    out.tails[place, 1] = max(found[_LINE_ITEM_ID, 1], 0)
-    out.tails[place, 0] = found[_LINE_ITEM_ID, 0] if out.tails[place, 1] > 0 else 0
+    out.tails[place, 1] = max(found[there(_LINE_ITEM_ID), 1], 0)
+    out.tails[place, 0] = found[there(_LINE_ITEM_ID), 0] if out.tails[place, 1] > 0 else 0
     is_short = out.tails[place, 1] - out.tails[place, 0] <= HASHED - _FIXED
     return is_short and at != _BAD and currency != _BAD and present >= 0
 
 
 @compiled
 def _scan(
-    data: Bytes, words: Words, spans: Integers, is_keyed: bool, currencies: Bytes, paper: Paper, out: Scanned
+    data: Bytes, words: Words, spans: Integers, is_keyed: bool, currencies: Bytes, scratch: Words, out: Scanned
 ) -> None:
     found, follows, firsts = np.zeros((_COUNT, 2), np.int64), np.zeros(_COUNT + 1, np.int64), out.firsts
-    scratch, scratch_words, known = paper.bytes, paper.words, np.zeros(SOURCES, np.uint64)
+    known = np.zeros(SOURCES, np.uint64)
     for place in range(len(spans)):
         begin, end = spans[place, 2], spans[place, 3]
         if begin < 0 or not _find_fields(data, words, begin, end, found, follows):
             continue
-        if not _read(data, found, currencies, out, place) or (is_keyed and not _is_key(data, spans[place], found)):
+        if not _read(data, words, found, currencies, out, place) or (
+            is_keyed and not _is_key(data, spans[place, 0], spans[place, 1], found)
+        ):
             continue
-        hashed = _id(data, found, scratch, scratch_words)
-        first, second = _name(data, found, out.currencies[place], scratch, scratch_words)
+        hashed = _id(words, found, scratch)
+        first, second = _name(words, found, out.currencies[place], scratch)
         source = _source(words, found, known, firsts, place)
         out.ids[place], out.sources[place] = hashed, source
         out.names[place, 0] = integer(first) + out.at[place] // _QUARTER * _SPREAD
@@ -767,7 +812,7 @@ _CURRENCIES: Final = _currency_flags()
 def scan(data: bytes, spans: Integers, *, is_keyed: bool) -> Scanned:
     """Read the updates at *spans*; *is_keyed* asks that each lies under its campaign's key."""
     letters, out = _array(data), _room_for(len(spans))
-    _scan(letters, words_of(letters), spans, is_keyed, _CURRENCIES, paper(4 * _LONGEST_ID), out)
+    _scan(letters, words_of(letters), spans, is_keyed, _CURRENCIES, paper(4 * _LONGEST_ID).words, out)
     return out
 
 
@@ -914,27 +959,27 @@ class Taken(NamedTuple):
 
 
 @compiled
-def _write_note(data: Bytes, scanned: Scanned, place: int, attribution: int, paper: Paper, at: int) -> int:
+def _write_note(data: Words, scanned: Scanned, place: int, attribution: int, words: Words, at: int) -> int:
     """Behind the note of an update. Each word is written over what the one before has written too much."""
-    words, figures = paper.words, scanned.figures[place]
+    figures = scanned.figures
     words[at] = np.uint64(scanned.flags[place] | attribution << 16)
     words[at + 6] = np.uint64(scanned.at[place])
     words[at + 14] = np.uint64(scanned.currencies[place])
-    words[at + 17] = np.uint64(figures[0])
+    words[at + 17] = np.uint64(figures[place, 0])
     for count in range(COUNT - 2):
-        words[at + 25 + 4 * count] = np.uint64(figures[1 + count])
-    words[at + 49] = np.uint64(figures[COUNT - 1])
-    return _copy(data, scanned.tails[place, 0], scanned.tails[place, 1], paper.bytes, at + _FIXED)
+        words[at + 25 + 4 * count] = np.uint64(figures[place, 1 + count])
+    words[at + 49] = np.uint64(figures[place, COUNT - 1])
+    return _copy(data, scanned.tails[place, 0], scanned.tails[place, 1], words, at + _FIXED)
 
 
 @compiled
-def _count_in(cells: Integers, base: int, figures: Integers, at: int) -> bool:
+def _count_in(cells: Integers, base: int, figures: Integers, number: int, at: int) -> bool:
     """Add an update to a row; False where it would be too full."""
     for place in range(COUNT):
-        if not -FULL < cells[base + place] + figures[place] < FULL:
+        if not -FULL < cells[base + place] + figures[number, place] < FULL:
             return False
     for place in range(COUNT):
-        cells[base + place] += figures[place]
+        cells[base + place] += figures[number, place]
     cells[base + UPDATES] += 1
     cells[base + LATEST] = max(cells[base + LATEST], at)
     return True
@@ -951,14 +996,14 @@ def _says_again(identity: Identity, taken: Taken, bodies: Words, place: int) -> 
 
 @compiled
 def _take(
-    data: Bytes,
+    data: Words,
     scanned: Scanned,
     identity: Identity,
     rows: Integers,
     cells: Integers,
     dirty: Bytes,
     kept: NDArray[np.bool_],
-    notes: Paper,
+    notes: Words,
     bodies: Words,
     taken: Taken,
 ) -> tuple[int, int, int]:
@@ -970,11 +1015,11 @@ def _take(
             continue
         base = row * WIDTH
         behind = _write_note(data, scanned, place, cells[base + ATTRIBUTION], notes, end)
-        bodies[place] = hash64(notes.words, end, behind - end)
+        bodies[place] = hash64(notes, end, behind - end)
         if not identity.new[place]:
             taken.fates[place] = REPEAT if _says_again(identity, taken, bodies, place) else OTHER
             continue
-        if not _count_in(cells, base, scanned.figures[place], scanned.at[place]):
+        if not _count_in(cells, base, scanned.figures, place, scanned.at[place]):
             taken.heavy[heavy] = place
             heavy += 1
         dirty[row] = 1
@@ -1010,7 +1055,9 @@ def take(
         np.empty(count, long),
     )
     dirty, bodies = np.frombuffer(sheet.dirty, np.uint8), np.zeros(count, np.uint64)
-    found = _take(_array(data), scanned, identity, rows, sheet.view(), dirty, kept, notes, bodies, taken)
+    found = _take(
+        words_of(_array(data)), scanned, identity, rows, sheet.view(), dirty, kept, notes.words, bodies, taken
+    )
     accepted, heavy, end = found
     return Taken(
         taken.fates,
