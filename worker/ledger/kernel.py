@@ -44,12 +44,18 @@ integer: Callable[[Any], int] = np.int64  # type: ignore[assignment]
 
 
 def compiled(function: F) -> F:
+    """*function* as machine code within that of the loops that call it."""
+    made: F = numba.njit(nogil=True)(function)
+    return made
+
+
+def loop(function: F) -> F:
     """*function* as machine code, kept for the next process: in NUMBA_CACHE_DIR, beside this file, or with the user."""
     made: F
     try:
         made = numba.njit(cache=True, nogil=True)(function)
     except RuntimeError:  # nowhere to keep it
-        made = numba.njit(nogil=True)(function)
+        made = compiled(function)
     return made
 
 
@@ -197,7 +203,7 @@ def _varint(data: Bytes, at: int) -> tuple[int, int]:
     return (number >> 1) ^ -(number & 1), at
 
 
-@compiled
+@loop
 def _unpack(data: Bytes, stop: int, spans: Integers) -> bool:
     """False where a record lies at another offset than behind the one before, or they do not fit."""
     at = 0
@@ -774,7 +780,7 @@ def _read(data: Bytes, words: Words, found: Integers, currencies: Bytes, out: Sc
     return is_short and at != _BAD and currency != _BAD and present >= 0
 
 
-@compiled
+@loop
 def _scan(
     data: Bytes, words: Words, spans: Integers, is_keyed: bool, currencies: Bytes, scratch: Words, out: Scanned
 ) -> None:
@@ -819,7 +825,7 @@ def scan(data: bytes, spans: Integers, *, is_keyed: bool) -> Scanned:
 # -- identity: open addressing, linear probing; 0 is a free slot; as many slots as a power of two ----------------------
 
 
-@compiled
+@loop
 def enter(table: Rows, hashes: Words, entries: Rows) -> None:
     """Put *entries* into the table, each into the first free slot from that of its hash on."""
     mask = np.uint64(len(table) - 1)
@@ -830,7 +836,7 @@ def enter(table: Rows, hashes: Words, entries: Rows) -> None:
         table[slot] = entries[place]
 
 
-@compiled
+@loop
 def find(table: Rows, ids: Words, hashes: Words, oldest: int, base: int, found: Integers) -> None:
     """
     Put the ordinals of those of *hashes* that are among *ids* into *found*.
@@ -870,7 +876,7 @@ def _enter_apart(apart: Words, slots: NDArray[np.int32], mask: np.uint64) -> Non
         slots[slot] = -1 - number
 
 
-@compiled
+@loop
 def _find_firsts(scanned: Scanned, apart: Words, slots: NDArray[np.int32], firsts: Integers) -> None:
     """*slots* is an empty table; it holds 1 + a place, or -1 - the number of one apart."""
     mask, ids = np.uint64(len(slots) - 1), scanned.ids
@@ -902,7 +908,7 @@ def firsts_of(scanned: Scanned, apart: Words) -> Integers:
 # -- counting ----------------------------------------------------------------------------------------------------------
 
 
-@compiled
+@loop
 def _find_rows(
     scanned: Scanned, new: NDArray[np.bool_], table: Rows, cells: Integers, rows: Integers, strange: Integers
 ) -> int:
@@ -994,7 +1000,7 @@ def _says_again(identity: Identity, taken: Taken, bodies: Words, place: int) -> 
     return first != place and taken.fates[first] == ACCEPTED and bodies[place] == bodies[first]
 
 
-@compiled
+@loop
 def _take(
     data: Words,
     scanned: Scanned,

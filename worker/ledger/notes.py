@@ -10,7 +10,7 @@ Notes: what an increment or a credit said, in bytes, for as long as it may be co
 
 The wide form is for counts of four billion, negative counts (a credit's) and amounts of nine billion. What was said
 decides the form, so equal updates have equal notes: their hash tells a repeat from a conflict. The layout is fixed so
-that a whole batch is written at once (`bulk`).
+that a compiled loop can write it (`kernel`).
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ The sheet: every uncounted holding of a partition as one row of 64-bit integers.
 
 A holding is what one attribution (in one stated currency) has in one time cell. As lists of Python integers a million
 updates a second could not be added up: the integers of a campaign lie all over the memory. Here they are a line or
-two of the processor's cache, and a whole batch is added in a few calls (`add_all`); single rows are read and written
-as the array they are, so that a small file needs no numpy.
+two of the processor's cache, and a whole batch is added by one compiled loop (`kernel`); single rows are read and
+written as the array they are, so that a small file needs no numpy.
 
 Row 0 is none at all: it covers no instant, and stands for what is not known. A row also says under which name it is
 looked up (see `lookup`), and whether it has changed since changes were drained.
@@ -57,8 +57,6 @@ class Sheet:
         self.big: dict[int, list[int]] = {}
         """What rows hold besides, where they were too full."""
         self._free: list[int] = []
-        self._added = 0
-        """More than what `add_all` has added to any figure since fullness was last looked at."""
 
     def __len__(self) -> int:
         return len(self.dirty) - 1 - len(self._free)
@@ -151,27 +149,3 @@ class Sheet:
         import numpy as np
 
         return np.frombuffer(self.cells, np.int64)
-
-    def add_all(self, rows: Integers, figures: Integers, at: Integers) -> None:
-        """
-        Count a column of *figures* (and one update) in each of *rows*; *at* are the event times.
-
-        The figures are such that even their sum is far from 2^63.
-        """
-        import numpy as np
-
-        flat, base = self.view(), rows * WIDTH
-        for number, column in enumerate(figures):
-            np.add.at(flat, base + number, column)
-        np.add.at(flat, base + UPDATES, 1)
-        np.maximum.at(flat, base + LATEST, at)
-        np.frombuffer(self.dirty, np.uint8)[rows] = 1
-        self._added += int(np.abs(figures).sum(axis=1, dtype=np.float64).max())
-        if self._added > FULL:
-            self._added = 0
-            self._empty(flat.reshape(-1, WIDTH))
-
-    def _empty(self, rows: Integers) -> None:
-        """Move what is more than half full to `big`."""
-        for row, at in zip(*(abs(rows[:, :COUNT]) > FULL // 2).nonzero(), strict=True):
-            self._spill(int(row), int(at), int(rows[row, at]))
