@@ -32,6 +32,9 @@ Integers = NDArray[np.int64]
 RowOf = Callable[[int, int], int]
 """(place, instant) of an update to its row of the sheet, made if it is new; NO_ROW if it is refused."""
 
+RowsOf = Callable[[list[int]], RowOf]
+"""What looks up the rows of the updates at some places."""
+
 
 class Bulk(NamedTuple):
     """What became of a stretch; *others* are to be folded one by one."""
@@ -54,11 +57,11 @@ def scan(book: Book, packed: Packed) -> Scanned:
     return kernel.scan(packed.data, packed.spans, is_keyed=bool(book.partitions))
 
 
-def fold(book: Book, packed: Packed, scanned: Scanned, row_of: RowOf, apart: Collection[int]) -> Bulk:
+def fold(book: Book, packed: Packed, scanned: Scanned, rows_of: RowsOf, apart: Collection[int]) -> Bulk:
     """Fold what was scanned as fine, but for what has an id among those *apart*."""
     fine = scanned.fine.copy()
     identity = _identify(book, scanned, apart)
-    rows = _rows(book, scanned, identity, row_of)
+    rows = _rows(book, scanned, identity, rows_of)
     names = _sources(packed, scanned)
     taken = kernel.take(packed.data, scanned, identity, rows, book.sheet, _kept(book, names))
     for place in taken.heavy.tolist():
@@ -77,13 +80,23 @@ def _identify(book: Book, scanned: Scanned, apart: Collection[int]) -> Identity:
     return Identity(firsts, ordinals, book.memory.bodies(ordinals), new)
 
 
-def _rows(book: Book, scanned: Scanned, identity: Identity, row_of: RowOf) -> Integers:
+def _rows(book: Book, scanned: Scanned, identity: Identity, rows_of: RowsOf) -> Integers:
     """The row of the sheet for each; of what is not new any row of that name."""
     rows, strange = kernel.rows_of(scanned, identity, book.lookup.view(), book.sheet.view())
-    for place in strange.tolist():
-        rows[place] = row = row_of(place, int(scanned.at[place]))
+    if not len(strange):
+        return rows
+    places, found = strange.tolist(), dict[tuple[int, int], int]()
+    row_of = rows_of(places)
+    for place, at, name in zip(
+        places, scanned.at[strange].tolist(), map(tuple, scanned.names[strange].tolist()), strict=True
+    ):
+        row = found.get(name, NO_ROW)
+        if not book.sheet.covers(row, at):
+            row = found[name] = row_of(place, at)
+        rows[place] = row
+    for (first, second), row in found.items():
         if row != NO_ROW:
-            book.lookup.put(row, int(scanned.names[place, 0]), int(scanned.names[place, 1]))
+            book.lookup.put(row, first, second)
     return rows
 
 

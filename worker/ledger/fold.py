@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import operator
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from schemas import reasons
@@ -120,7 +120,7 @@ class Stretch:
         scanned = bulk.scan(self.book, packed)
         apart = self._read((~scanned.fine).nonzero()[0].tolist())
         self.hashes = _hashes(apart)
-        done = bulk.fold(self.book, packed, scanned, self._row_at, self.hashes.values())
+        done = bulk.fold(self.book, packed, scanned, self._rows_of, self.hashes.values())
         self.accepted += done.accepted
         self.duplicates += done.duplicates
         self.fresh = done.bodies
@@ -128,10 +128,10 @@ class Stretch:
         self.hashes |= done.hashes
         return [*done.accepted_ids, *self._fold_singly(sorted([*apart, *self._read(done.others)], key=_PLACE), known)]
 
-    def _row_at(self, place: int, at: int) -> int:
-        """The row of the sheet for the update there, which can be read."""
-        ((_, update),) = self._read([place])
-        return self._row(place, update, at)
+    def _rows_of(self, places: list[int]) -> Callable[[int, int], int]:
+        """What looks up the rows of the updates at *places*, which can be read."""
+        updates = dict(self._read(places))
+        return lambda place, at: self._row(place, updates[place], at)
 
     def _known(self, hashes: Mapping[int, int]) -> dict[int, int]:
         """The ordinals of those that are remembered, by place."""

@@ -129,6 +129,11 @@ class Sheet:
         """One of the columns that are no figures."""
         return self.cells[row * WIDTH + column]
 
+    def covers(self, row: int, at: int) -> bool:
+        """Whether the row's cell holds an instant; no row covers none."""
+        base = row * WIDTH
+        return self.cells[base + LO] <= at < self.cells[base + HI]
+
     def narrow(self, row: int, hi: int) -> None:
         """The row's cell ends at *hi*."""
         self.cells[row * WIDTH + HI] = hi
