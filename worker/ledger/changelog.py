@@ -125,7 +125,10 @@ class Changelog:
         book = self.book
         records: list[Record] = []
         for campaign in book.used.values():
-            records += _changes_of(campaign)
+            if campaign.changed or campaign.dropped_series:
+                records += _changes_of(campaign)
+            if len(campaign.pending.days) > 1:
+                _pack_quiet_days(campaign)
         records += self._rows()
         records += self._waiting()
         records += [(source_key(source.name), pack_source(source)) for source in book.sources.changed()]
@@ -345,8 +348,6 @@ def _changes_of(campaign: Campaign) -> Iterator[Record]:  # noqa: C901  # one br
     for series in campaign.dropped_series:
         yield from _dropped_series(name, series)
     campaign.dropped_series.clear()
-    if len(campaign.pending.days) > 1:
-        _pack_quiet_days(campaign)
 
 
 def _pending(campaign: Campaign, day: int) -> bytes | None:
