@@ -25,9 +25,9 @@ from worker.ledger.campaign import Campaign as Held
 from worker.ledger.cells import COUNT, Cell
 from worker.ledger.changelog import Marker, read_marker
 from worker.ledger.journal import sheet_of
-from worker.ledger.kinds import CAMPAIGN, IDS, MARKER, OF_A_CAMPAIGN, WAITING
+from worker.ledger.kinds import CAMPAIGN, IDS, MARKER, WAITING
 from worker.ledger.notes import Note, unpack_note
-from worker.ledger.records import Shelf, fields_of, parts_of
+from worker.ledger.records import fields_of, key_of, parts_of, shelves_of
 
 Records = Mapping[bytes, bytes]
 ByAttribution = dict[tuple[str | None, str | None, str | None], list[int]]
@@ -64,12 +64,7 @@ class Holdings:
     def __init__(self, records: Records) -> None:
         self.marker: Marker = read_marker(records[MARKER])
         self._records = records
-        self._shelves: dict[str, Shelf] = {}
-        for key, value in records.items():
-            if key[:1] in OF_A_CAMPAIGN:
-                campaign_id, numbers = parts_of(key)
-                self._shelves.setdefault(campaign_id, Shelf()).put(key[:1], numbers, value)
-        self._shelves = {name: shelf for name, shelf in self._shelves.items() if shelf.of(CAMPAIGN)}
+        self._shelves = shelves_of(records)
         self._sheet = sheet_of(records)
 
     def names(self) -> Iterable[str]:
@@ -86,12 +81,15 @@ class Holdings:
         shelf = self._shelves.get(campaign_id)
         if shelf is None or not shelf.is_planned():
             return None
-        currency: str | None = fields_of(shelf.of(CAMPAIGN)[b""], 2)[1]
+        currency: str | None = fields_of(self._own(campaign_id), 2)[1]
         return currency
 
     def is_ticked(self, campaign_id: str) -> bool:
         """Whether a tick has counted the campaign."""
-        return bool(fields_of(self._shelves[campaign_id].of(CAMPAIGN)[b""], 3)[2])
+        return bool(fields_of(self._own(campaign_id), 3)[2])
+
+    def _own(self, campaign_id: str) -> bytes:
+        return self._records[key_of(CAMPAIGN, campaign_id)]
 
     # -- as a beginning
 

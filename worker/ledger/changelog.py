@@ -39,7 +39,6 @@ from worker.ledger.packing import decode, encode
 from worker.ledger.records import (
     VERSION,
     Record,
-    Shelf,
     UnreadableLedgerError,
     day_bytes,
     fields_of,
@@ -55,6 +54,7 @@ from worker.ledger.records import (
     pack_series,
     pack_source,
     parts_of,
+    shelves_of,
     source_key,
 )
 from worker.ledger.series import Series
@@ -118,7 +118,7 @@ class Changelog:
         self._written = 0
         """The first ordinal in no segment."""
         self._read: dict[bytes, bytes] = {}
-        """Records being read that are not a campaign's, by key."""
+        """Records being read, by key."""
 
     def changes(self) -> list[Record]:
         """Drain the records that changed; the marker is last. Nothing where nothing did."""
@@ -201,30 +201,23 @@ class Changelog:
 
     def load(self, key: bytes, value: bytes | None) -> None:
         """Take a record in the order of the log."""
-        kind = key[:1]
-        if kind in OF_A_CAMPAIGN:
-            campaign_id, numbers = parts_of(key)
-            shelf = self.book.shelves.get(campaign_id)
-            if shelf is None:
-                shelf = self.book.shelves[campaign_id] = Shelf()
-            shelf.put(kind, numbers, value)
-        elif value is None:
+        if value is None:
             self._read.pop(key, None)
         else:
             self._read[key] = value
 
     def loaded(self) -> bool:
         """All records are taken; whether there was a marker."""
-        marker = self._read.pop(MARKER, None)
+        records, self._read = self._read, {}
+        marker = records.pop(MARKER, None)
         if marker is None:
             return False
         self._place(where := read_marker(marker))
-        shelves = self.book.shelves
-        self.book.shelves = {name: shelf for name, shelf in shelves.items() if shelf.of(CAMPAIGN)}
-        self.book.corrected = {name for name, shelf in self.book.shelves.items() if shelf.of(CORRECTION)}
-        for key, value in sorted(self._read.items()):
-            self._take(key, value)
-        self._read.clear()
+        self.book.shelves = shelves_of(records)
+        corrected = {parts_of(key)[0] for key in records if key[:1] == CORRECTION}
+        self.book.corrected = corrected & self.book.shelves.keys()
+        for key in sorted(key for key in records if key[:1] not in OF_A_CAMPAIGN):
+            self._take(key, records[key])
         self._written = self.book.memory.end
         self.book.sheet.was_read()
         self._check_whole(where)

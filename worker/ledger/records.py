@@ -44,7 +44,18 @@ import msgspec
 
 from worker.ledger.campaign import Campaign, Cases, Correction
 from worker.ledger.cells import NEVER, Cell
-from worker.ledger.kinds import CAMPAIGN, CORRECTION, COUNTED, HISTORY, LOCAL_DAYS, PENDING, REPORTS, SERIES, SOURCE
+from worker.ledger.kinds import (
+    CAMPAIGN,
+    CORRECTION,
+    COUNTED,
+    HISTORY,
+    LOCAL_DAYS,
+    OF_A_CAMPAIGN,
+    PENDING,
+    REPORTS,
+    SERIES,
+    SOURCE,
+)
 from worker.ledger.packing import (
     decode,
     encode,
@@ -323,36 +334,47 @@ def pack_source(source: Source) -> bytes:
 # -- the shelf -------------------------------------------------------------------------------------------------------
 
 
+def shelves_of(records: Mapping[bytes, bytes]) -> dict[str, Shelf]:
+    """The records of campaigns, by campaign; what is left of one that has no record of its own is left out."""
+    shelves: dict[bytes, Shelf] = {}
+    for key, value in records.items():
+        if key[:1] in OF_A_CAMPAIGN:
+            name = key[1:].partition(b"\0")[0]
+            shelf = shelves.get(name)
+            if shelf is None:
+                shelf = shelves[name] = Shelf(name)
+            shelf.records[key] = value
+    return {name.decode(): shelf for name, shelf in shelves.items() if CAMPAIGN + name in records}
+
+
 class Shelf:
     """The records of one campaign as they were read: most campaigns are not asked for before the next tick."""
 
-    __slots__ = ("by_kind",)
+    __slots__ = ("name", "records")
 
-    def __init__(self) -> None:
-        self.by_kind: dict[bytes, dict[bytes, bytes]] = {}
-
-    def put(self, kind: bytes, numbers: bytes, value: bytes | None) -> None:
-        """Take a record, or take it away."""
-        records = self.by_kind.setdefault(kind, {})
-        if value is None:
-            records.pop(numbers, None)
-        else:
-            records[numbers] = value
+    def __init__(self, name: bytes) -> None:
+        self.name = name
+        self.records: dict[bytes, bytes] = {}
 
     def of(self, kind: bytes) -> Mapping[bytes, bytes]:
         """The records of a kind by the numbers in their keys."""
-        return self.by_kind.get(kind, {})
+        behind = len(kind) + len(self.name) + 1
+        return {key[behind:]: value for key, value in self.records.items() if key[:1] == kind}
+
+    def only(self, kind: bytes) -> bytes | None:
+        """The record of a kind that a campaign has one of."""
+        return self.records.get(kind + self.name)
 
     def is_planned(self) -> bool:
         """Whether the campaign has, or had, a plan."""
-        return bool(self.of(HISTORY))
+        return self.only(HISTORY) is not None
 
     def unpack(self, campaign_id: str, key: bytes | None, sheet: Sheet) -> Campaign:
         """The campaign they are of."""
-        local_days = self.of(LOCAL_DAYS).get(b"")
-        campaign = unpack_campaign(campaign_id, key, self.of(CAMPAIGN)[b""], local_days, sheet)
-        for value in self.of(HISTORY).values():
-            campaign.succeed(unpack_history(value))
+        own, history = self.records[CAMPAIGN + self.name], self.only(HISTORY)
+        campaign = unpack_campaign(campaign_id, key, own, self.only(LOCAL_DAYS), sheet)
+        if history is not None:
+            campaign.succeed(unpack_history(history))
         for number, value in self.of(PENDING).items():
             _keep_pending(campaign, day_of(number), value)
         for number, value in self.of(COUNTED).items():
