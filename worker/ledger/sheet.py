@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from worker.ledger.cells import COUNT, NEVER
@@ -52,6 +53,7 @@ _LETTERS: Final = 3
 _EMPTY: Final = array("q", [0] * WIDTH)
 
 
+@cache
 def label_of(currency: str | None, *, waits: bool) -> int:
     """
     What tells two rows of a cell and attribution apart: the letters of the stated currency, and whether it *waits*.
