@@ -7,6 +7,9 @@ Which partitions this worker owns, and what becomes of them: assigned, restored,
 On a rebalance Kafka's eager protocol takes every partition away and gives most of them back. Those that come back
 keep their ledger and producer. That is safe: whoever owned such a partition in between has fenced this producer, so
 the first checkpoint on a stale ledger fails, and ends the process.
+
+What is restored at the same time is opened together: a tick that is due in the first partition would take the
+processor from the others.
 """
 
 from __future__ import annotations
@@ -201,12 +204,10 @@ class Ownership:
         self._metrics.rebalances.inc()
         for number in self.held.keys() - numbers:
             await self._drop(number)
-        for number in sorted(numbers):
-            if number in self.held:
-                await self._let_in(self.held[number])
-            else:
-                work = or_leave(Exit.RESTORE_FAILED, f"partition {number} was not restored", self._restore(number))
-                self._opening[number] = asyncio.create_task(work)
+        for number in sorted(numbers - self.held.keys()):
+            work = or_leave(Exit.RESTORE_FAILED, f"partition {number} was not restored", self._restore(number))
+            self._opening[number] = asyncio.create_task(work)
+        await self._let_in()
 
     async def revoked(self) -> None:
         """Close every partition and save it; those that come back are opened again."""
@@ -267,7 +268,7 @@ class Ownership:
     # --- one partition -----------------------------------------------------------------------------------------------
 
     async def _restore(self, number: int) -> None:
-        """Fence, read the changelog, open."""
+        """Fence, read the changelog, and open if no other is restored still."""
         began = time.monotonic()
         checkpoints = self._parts.checkpoints(number)
         try:
@@ -284,7 +285,9 @@ class Ownership:
             raise
         self.held[number] = held
         self._opening.pop(number, None)
-        await self._let_in(held)
+        if not self._opening:
+            collect_and_freeze()
+            await self._let_in()
         self._metrics.restore_seconds.observe(time.monotonic() - began)
         log.info("partition %d restored in %.2f s", number, time.monotonic() - began)
 
@@ -318,12 +321,13 @@ class Ownership:
         """The input partitions of one number."""
         return [TP(topic, number) for topic in self._topics]
 
-    async def _let_in(self, held: Held) -> None:
-        """Open a partition: in any order with Faust's own resuming, so everything is done here."""
-        if not self._opening:
-            collect_and_freeze()
-        held.open()
-        await self.consumer.let_in(self.inputs(held.partition.number))
+    async def _let_in(self) -> None:
+        """Open what is restored: in any order with Faust's own resuming, so everything is done here."""
+        closed = [held for held in self.held.values() if not held.partition.is_open]
+        for held in closed:
+            held.open()
+        if closed:
+            await self.consumer.let_in([tp for held in closed for tp in self.inputs(held.partition.number)])
 
     async def _drop(self, number: int) -> None:
         """Forget a partition that another worker has now."""

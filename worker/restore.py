@@ -61,7 +61,7 @@ class Changelog:
         )
 
     async def read(self) -> dict[bytes, bytes | None]:
-        """Read the whole partition; keys come in the order of their last record."""
+        """Read the whole partition."""
         self._in_time()
         await self._consumer.start()
         try:
@@ -87,9 +87,7 @@ class Changelog:
         if batch.start != at:
             refuse(self._tp.partition, f"its changelog was read from {batch.start} where {at} came next")
         if batch.records is not None:
-            for key, value in zip(batch.records.keys, batch.records.values, strict=True):
-                self._newest.pop(key, None)  # type: ignore[arg-type]
-                self._newest[key] = value  # type: ignore[index]
+            self._newest.update(zip(batch.records.keys, batch.records.values, strict=True))  # type: ignore[arg-type]
             self.records_read += len(batch.records.keys)
         return batch.end
 

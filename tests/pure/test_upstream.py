@@ -41,7 +41,7 @@ UPSTREAM: list[tuple[Callable[..., Any], str, str]] = [
     (app.App.on_first_start, "app.PacingApp: makes no directories", "b2c6b20bff32"),
     # What they lean on.
     (aiokafka.AIOKafkaConsumer.start, "the attributes LaneThread sets are read here", "07cf7a1190d2"),
-    (fetcher.Fetcher._proc_fetch_request, "builds PartitionRecords and MemoryRecords by its module's names", "796408eaa5aa"),
+    (fetcher.Fetcher._proc_fetch_request, "builds both kinds of records by the module's names", "796408eaa5aa"),
     (fetcher.Fetcher.fetched_records, "an empty set of partitions means all; no await after taking", "153bb2a375ab"),
     (fetcher.FetchResult.getall, "max_records counts batches; the position follows next_fetch_offset", "5c3427bd3056"),
     (fetcher.Fetcher.seek_to, "drops what was fetched", "0a9f9fa5503e"),

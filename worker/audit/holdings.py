@@ -24,10 +24,10 @@ from worker.audit.recount import (
 from worker.ledger.campaign import Campaign as Held
 from worker.ledger.cells import COUNT, Cell
 from worker.ledger.changelog import Marker, read_marker
-from worker.ledger.kinds import CAMPAIGN, IDS, MARKER, OF_A_CAMPAIGN, WAITING
+from worker.ledger.journal import sheet_of
+from worker.ledger.kinds import CAMPAIGN, IDS, MARKER, WAITING
 from worker.ledger.notes import Note, unpack_note
-from worker.ledger.records import Shelf, fields_of, parts_of
-from worker.ledger.sheet import Sheet
+from worker.ledger.records import fields_of, key_of, parts_of, shelves_of
 
 Records = Mapping[bytes, bytes]
 ByAttribution = dict[tuple[str | None, str | None, str | None], list[int]]
@@ -64,12 +64,8 @@ class Holdings:
     def __init__(self, records: Records) -> None:
         self.marker: Marker = read_marker(records[MARKER])
         self._records = records
-        self._shelves: dict[str, Shelf] = {}
-        for key, value in records.items():
-            if key[:1] in OF_A_CAMPAIGN:
-                campaign_id, numbers = parts_of(key)
-                self._shelves.setdefault(campaign_id, Shelf()).put(key[:1], numbers, value)
-        self._shelves = {name: shelf for name, shelf in self._shelves.items() if shelf.of(CAMPAIGN)}
+        self._shelves = shelves_of(records)
+        self._sheet = sheet_of(records)
 
     def names(self) -> Iterable[str]:
         """Every campaign there is."""
@@ -78,19 +74,22 @@ class Holdings:
     def __getitem__(self, campaign_id: str) -> Holding | None:
         """What is held of a campaign; None where it is not known."""
         shelf = self._shelves.get(campaign_id)
-        return None if shelf is None else _holding(shelf.unpack(campaign_id, None, Sheet()))
+        return None if shelf is None else _holding(shelf.unpack(campaign_id, None, self._sheet))
 
     def currency_of(self, campaign_id: str) -> str | None:
         """The currency of a campaign with a plan."""
         shelf = self._shelves.get(campaign_id)
         if shelf is None or not shelf.is_planned():
             return None
-        currency: str | None = fields_of(shelf.of(CAMPAIGN)[b""], 2)[1]
+        currency: str | None = fields_of(self._own(campaign_id), 2)[1]
         return currency
 
     def is_ticked(self, campaign_id: str) -> bool:
         """Whether a tick has counted the campaign."""
-        return bool(fields_of(self._shelves[campaign_id].of(CAMPAIGN)[b""], 3)[2])
+        return bool(fields_of(self._own(campaign_id), 3)[2])
+
+    def _own(self, campaign_id: str) -> bytes:
+        return self._records[key_of(CAMPAIGN, campaign_id)]
 
     # -- as a beginning
 
@@ -100,7 +99,7 @@ class Holdings:
         helds: dict[str, Held] = {}
         names: dict[int, str] = {}
         for campaign_id, shelf in self._shelves.items():
-            held = shelf.unpack(campaign_id, None, Sheet())
+            held = shelf.unpack(campaign_id, None, self._sheet)
             helds[campaign_id], names[held.row] = held, campaign_id
             base.campaigns[campaign_id] = _campaign(base, held)
             base.sums[campaign_id] = _holding(held).by
@@ -140,7 +139,7 @@ def _little(column: bytes, place: int, size: int) -> int:
 
 def _holding(held: Held) -> Holding:
     uncounted = [held.pending, *([held.waiting] if held.waiting else [])]
-    cells = [cell for each in uncounted for cell in map(each.value, each.all())]
+    cells = [cell for each in uncounted for cell in each.values()]
     totals: ByAttribution = {(*name, None): list(figures) for name, figures in held.totals.items()}
     currency = held.currency if held.history is not None else None
     return Holding(currency, held.is_ticked, totals, [*_cells(_counted(held)), *_cells(cells)])

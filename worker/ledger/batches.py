@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple, overload
 
@@ -27,6 +27,11 @@ class Column(Sequence[bytes | None]):
 
     def __len__(self) -> int:
         return len(self._spans)
+
+    def __iter__(self) -> Iterator[bytes | None]:
+        data = self._data
+        for begin, end in self._spans[:, self._place : self._place + 2].tolist():
+            yield None if begin < 0 else data[begin:end]
 
     @overload
     def __getitem__(self, at: int) -> bytes | None: ...

@@ -4,8 +4,8 @@ All that one partition's ledger holds, and who may be looked up in it.
 The parts around it work on a `Book`: `fold` and `corrections` put spend in, `plans` plans, `ticking` judges, and
 `changelog` writes down what changed and reads it back.
 
-A campaign that is about to change is taken up by `use`, which tells it whether ticks have moved since. Those used, and
-those with a changed row in the sheet, are all that has to be looked at for the next checkpoint.
+A campaign that is about to change is taken up by `use`, which tells it whether ticks have moved since. Those used are
+all that has to be looked at for the next checkpoint, beside the rows of the sheet that changed.
 """
 
 from __future__ import annotations

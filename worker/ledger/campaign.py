@@ -15,7 +15,7 @@ from operator import add
 from typing import Any, Final, NamedTuple
 
 from worker.ledger.cells import ATTRIBUTION, COUNT, DAY, LATEST, NEVER, Cell, Key, TickCuts, awkward, lasting
-from worker.ledger.kinds import CAMPAIGN, COUNTED, HISTORY, LOCAL_DAYS, PENDING
+from worker.ledger.kinds import CAMPAIGN, COUNTED, HISTORY, LOCAL_DAYS
 from worker.ledger.packing import Pair, decode, encode, pack_cells, unpack_cell, unpack_spend
 from worker.ledger.rhythm import Rhythm
 from worker.ledger.series import Identity, Series
@@ -236,7 +236,7 @@ class Campaign:
     def wait(self) -> Uncounted:
         """What waits for an open tick to reach the campaign."""
         if self.waiting is None:
-            self.waiting = Uncounted(self.pending.sheet, self.row, self.names)
+            self.waiting = Uncounted(self.pending.sheet, self.row, self.names, waits=True)
         return self.waiting
 
     def meet(self, source: str, *, waits: bool) -> None:
@@ -265,7 +265,6 @@ class Campaign:
         late = 0
         for due in self.pending.within(0, tick + 1):
             cell = self.pending.take(due)
-            self.mark(PENDING, cell.day)
             if cell.held:
                 new.append((cell.lo, self._count_cell(cell)))
             if last is not None and cell.lo <= last:
@@ -365,7 +364,6 @@ class Campaign:
         if self.waiting is not None:
             for cell in self.waiting.all():
                 self.pending.put(self.waiting.take(cell))
-                self.mark(PENDING, cell.lo // DAY)
             self.waiting = None
         self.bin = self.pending
         self.cell = NOWHERE

@@ -1,14 +1,15 @@
 """
 What changed since the last checkpoint, as records; and the ledger from its records.
 
-A campaign that was used is looked at for what changed in it. New ids are written in segments that are joined as they
+A campaign that was used is looked at for what changed in it; what was only added up is rows of the sheet, which the
+journal takes as they are. New ids are written in segments that are joined as they
 grow: a segment is joined with the one before it while that is no more than twice as large, up to half a mebibyte, so
 each id is written a few times and a restore reads few records. What the horizon has passed is deleted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import msgspec
@@ -17,6 +18,7 @@ from worker.ledger.book import Book, Counts, Waiting
 from worker.ledger.campaign import Campaign
 from worker.ledger.cells import DAY
 from worker.ledger.identity import Columns
+from worker.ledger.journal import Journal
 from worker.ledger.kinds import (
     CAMPAIGN,
     CORRECTION,
@@ -28,6 +30,7 @@ from worker.ledger.kinds import (
     OF_A_CAMPAIGN,
     PENDING,
     REPORTS,
+    ROWS,
     SERIES,
     SOURCE,
     WAITING,
@@ -36,7 +39,6 @@ from worker.ledger.packing import decode, encode
 from worker.ledger.records import (
     VERSION,
     Record,
-    Shelf,
     UnreadableLedgerError,
     day_bytes,
     fields_of,
@@ -52,6 +54,7 @@ from worker.ledger.records import (
     pack_series,
     pack_source,
     parts_of,
+    shelves_of,
     source_key,
 )
 from worker.ledger.series import Series
@@ -94,6 +97,9 @@ class Marker(msgspec.Struct, kw_only=True):
     first_ordinal: int
     next_ordinal: int
     counts: tuple[int, int, int, int]
+    first_rows: int = 0
+    """The journal's records are [*first_rows*, *next_rows*)."""
+    next_rows: int = 0
 
 
 _marker = msgspec.msgpack.Decoder(Marker).decode
@@ -107,19 +113,23 @@ class Changelog:
 
     def __init__(self, book: Book) -> None:
         self.book = book
+        self._journal = Journal(book.sheet)
         self._segments: list[Segment] = []
         self._written = 0
         """The first ordinal in no segment."""
-        self._next_ordinal = 0
         self._read: dict[bytes, bytes] = {}
-        """Records being read that are not a campaign's, by key."""
+        """Records being read, by key."""
 
     def changes(self) -> list[Record]:
         """Drain the records that changed; the marker is last. Nothing where nothing did."""
         book = self.book
         records: list[Record] = []
-        for campaign in self._changed():
-            records += _changes_of(campaign)
+        for campaign in book.used.values():
+            if campaign.changed or campaign.dropped_series:
+                records += _changes_of(campaign)
+            if len(campaign.pending.days) > 1:
+                _pack_quiet_days(campaign)
+        records += self._rows()
         records += self._waiting()
         records += [(source_key(source.name), pack_source(source)) for source in book.sources.changed()]
         records += self._ids()
@@ -127,17 +137,16 @@ class Changelog:
         if not records and not book.moved:
             return []
         book.moved = False
-        return [*records, (MARKER, encode(_mark(book)))]
+        return [*records, (MARKER, encode(_mark(book, self._journal)))]
 
-    def _changed(self) -> Iterable[Campaign]:
-        """The campaigns that may have changed; those with changed rows in the sheet are told of the days."""
-        book = self.book
-        changed = dict(book.used)
-        for row, day in book.sheet.changed():
-            campaign = book.by_row[row]
-            campaign.mark(PENDING, day)
-            changed[campaign.campaign_id] = campaign
-        return changed.values()
+    def _rows(self) -> Iterator[Record]:
+        """What changed in the sheet, and the days that were packed or unpacked."""
+        sheet = self.book.sheet
+        yield from self._journal.changes()
+        for row, day in sorted(sheet.repacked):
+            campaign = self.book.by_row[row]
+            yield key_of(PENDING, campaign.campaign_id, day_bytes(day)), _pending(campaign, day)
+        sheet.repacked.clear()
 
     def _waiting(self) -> Iterator[Record]:
         book = self.book
@@ -192,32 +201,26 @@ class Changelog:
 
     def load(self, key: bytes, value: bytes | None) -> None:
         """Take a record in the order of the log."""
-        kind = key[:1]
-        if kind in OF_A_CAMPAIGN:
-            campaign_id, numbers = parts_of(key)
-            shelf = self.book.shelves.get(campaign_id)
-            if shelf is None:
-                shelf = self.book.shelves[campaign_id] = Shelf()
-            shelf.put(kind, numbers, value)
-        elif value is None:
+        if value is None:
             self._read.pop(key, None)
         else:
             self._read[key] = value
 
     def loaded(self) -> bool:
         """All records are taken; whether there was a marker."""
-        marker = self._read.pop(MARKER, None)
+        records, self._read = self._read, {}
+        marker = records.pop(MARKER, None)
         if marker is None:
             return False
-        self._place(read_marker(marker))
-        shelves = self.book.shelves
-        self.book.shelves = {name: shelf for name, shelf in shelves.items() if shelf.of(CAMPAIGN)}
-        self.book.corrected = {name for name, shelf in self.book.shelves.items() if shelf.of(CORRECTION)}
-        for key, value in sorted(self._read.items()):
-            self._take(key, value)
-        self._read.clear()
+        self._place(where := read_marker(marker))
+        self.book.shelves = shelves_of(records)
+        corrected = {parts_of(key)[0] for key in records if key[:1] == CORRECTION}
+        self.book.corrected = corrected & self.book.shelves.keys()
+        for key in sorted(key for key in records if key[:1] not in OF_A_CAMPAIGN):
+            self._take(key, records[key])
         self._written = self.book.memory.end
-        self._check_ids()
+        self.book.sheet.was_read()
+        self._check_whole(where)
         return True
 
     def _place(self, marker: Marker) -> None:
@@ -241,12 +244,13 @@ class Changelog:
         book.counts = Counts(*marker.counts)
         book.memory.begin(marker.first_ordinal)
         book.move_ticks(marker.last_tick if marker.tick is None else marker.tick, marker.next_tick)
-        self._next_ordinal = marker.next_ordinal
 
     def _take(self, key: bytes, value: bytes) -> None:
         kind = key[:1]
         if kind == IDS:
             self._take_segment(int.from_bytes(key[1:], "big"), value)
+        elif kind == ROWS:
+            self._journal.load(key, value)
         elif kind == SOURCE:
             source = self.book.sources.of(key[1:].decode())
             source.merge(*fields_of(value, 3))
@@ -266,16 +270,23 @@ class Changelog:
         memory.append_segment(bucket, part, Columns(ids, bodies, rows, lengths, notes))
         self._segments.append(Segment(part, first, memory.end, memory.size(first, memory.end)))
 
-    def _check_ids(self) -> None:
-        if self.book.memory.end != self._next_ordinal:
-            raise UnreadableLedgerError(f"ids {self.book.memory.end} to {self._next_ordinal} are missing")
+    def _check_whole(self, marker: Marker) -> None:
+        memory, journal = self.book.memory, self._journal
+        if memory.end != marker.next_ordinal:
+            raise UnreadableLedgerError(f"ids {memory.end} to {marker.next_ordinal} are missing")
+        if not len(journal):
+            journal.first = marker.first_rows
+        if (journal.first, journal.end) != (marker.first_rows, marker.next_rows):
+            raise UnreadableLedgerError(
+                f"uncounted rows are {journal.first} to {journal.end}, not {marker.first_rows} to {marker.next_rows}"
+            )
 
 
 def _segment_key(first: int) -> bytes:
     return IDS + hash_bytes(first)
 
 
-def _mark(book: Book) -> Marker:
+def _mark(book: Book, journal: Journal) -> Marker:
     counts = book.counts
     return Marker(
         partition=book.partition,
@@ -295,6 +306,8 @@ def _mark(book: Book) -> Marker:
         first_ordinal=book.memory.first,
         next_ordinal=book.memory.end,
         counts=(counts.accepted, counts.duplicates, counts.refused, counts.forgotten_early),
+        first_rows=journal.first,
+        next_rows=journal.end,
     )
 
 
@@ -311,9 +324,7 @@ def _changes_of(campaign: Campaign) -> Iterator[Record]:  # noqa: C901  # one br
     changed, campaign.changed = campaign.changed, {}
     name = campaign.campaign_id
     for kind, which in changed:
-        if kind == PENDING:
-            yield key_of(PENDING, name, day_bytes(which)), _pending(campaign, which)
-        elif kind == CAMPAIGN:
+        if kind == CAMPAIGN:
             yield key_of(CAMPAIGN, name), pack_campaign(campaign)
         elif kind == COUNTED:
             yield key_of(COUNTED, name, day_bytes(which)), pack_counted(campaign.days[which])
@@ -330,20 +341,17 @@ def _changes_of(campaign: Campaign) -> Iterator[Record]:  # noqa: C901  # one br
     for series in campaign.dropped_series:
         yield from _dropped_series(name, series)
     campaign.dropped_series.clear()
-    _pack_quiet_days(campaign, changed)
 
 
 def _pending(campaign: Campaign, day: int) -> bytes | None:
     return pack_pending(campaign.pending.data(day), campaign.waiting.data(day) if campaign.waiting else None)
 
 
-def _pack_quiet_days(campaign: Campaign, changed: Container[tuple[bytes, int]]) -> None:
+def _pack_quiet_days(campaign: Campaign) -> None:
     """Pack the uncounted days that have not changed since changes were last drained."""
-    if len(campaign.pending.days) > 1:
-        for day in campaign.pending.days:
-            if (PENDING, day) not in changed:
-                campaign.pending.pack(day)
-        campaign.cell = NOWHERE
+    for day in campaign.pending.days:
+        campaign.pending.pack(day)
+    campaign.cell = NOWHERE
 
 
 def _changed_series(name: str, series: Series) -> Iterator[Record]:

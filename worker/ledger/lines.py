@@ -25,8 +25,9 @@ import msgspec
 
 from schemas.fields import NANOS, format_money, format_time, parse_time
 from worker.ledger import kinds
-from worker.ledger.cells import DAY, QUARTER
+from worker.ledger.cells import DAY, NEVER, QUARTER
 from worker.ledger.identity import hash64
+from worker.ledger.journal import COLUMNS, FIELDS, Rows, as_column, packed, unpacked
 from worker.ledger.kinds import CREDIT, INCREMENT
 from worker.ledger.notes import Note, pack_note, unpack_note
 from worker.ledger.packing import (
@@ -40,6 +41,7 @@ from worker.ledger.packing import (
     unpack_figures,
 )
 from worker.ledger.records import HASH, NUMBER, VERSION
+from worker.ledger.sheet import WAITS, currency_of, label_of
 from worker.pacing import FIGURES
 
 Json = dict[str, Any]
@@ -153,11 +155,11 @@ def _said(said: Json) -> list[int | None]:
 
 
 def _show_sums(packed: Sequence[Any]) -> Json:
-    return _shown([figure or None for figure in unpack_figures(packed)])
+    return _shown_sums(unpack_figures(packed))
 
 
 def _read_sums(said: Json) -> list[Any]:
-    return list(pack_figures([figure or 0 for figure in _said(said)]))
+    return list(pack_figures(_read_figures(said)))
 
 
 def _as_said(packed: Sequence[Any]) -> Json:
@@ -257,6 +259,49 @@ def _read_recent(said: Json) -> list[Any]:
     return [day, _cells_of(day).read(said["cells"])]
 
 
+# -- rows --------------------------------------------------------------------------------------------------------------
+
+
+def _show_rows(fields: Sequence[Any]) -> Json:
+    """The rows of the journal one by one."""
+    if len(fields) != FIELDS:
+        raise ValueError(f"{len(fields)} fields are not {FIELDS}")
+    rows = unpacked(fields)
+    lines = zip(rows.rows.tolist(), *(column.tolist() for column in rows.columns), strict=True)
+    beyond = [{"row": row, **_shown_sums(figures)} for row, figures in rows.big.items()]
+    return {"given_back": rows.freed.tolist(), "rows": [_show_row(*line) for line in lines], "beyond": beyond}
+
+
+def _show_row(row: int, campaign: int, label: int, attribution: int, lo: int, latest: int, *figures: int) -> Json:
+    stated = {"currency": currency_of(label), "waits": bool(label & WAITS)}
+    data_through = None if latest == NEVER else format_time(latest)
+    held = {"from": format_time(lo), "data_through": data_through, "updates": figures[0], **_shown_sums(figures[1:])}
+    return {"row": row, "campaign": campaign, "attribution": attribution, **stated, **held}
+
+
+def _read_rows(said: Json) -> list[Any]:
+    lines = [_read_row(line) for line in said["rows"]]
+    columns = list(zip(*lines, strict=True)) or [()] * (1 + len(COLUMNS))
+    rows, *others = (as_column(column) for column in columns)
+    big = {line["row"]: _read_figures(line) for line in said["beyond"]}
+    return packed(Rows(as_column(said["given_back"]), rows, others, big))
+
+
+def _read_row(said: Json) -> tuple[int, ...]:
+    latest = NEVER if said["data_through"] is None else parse_time(said["data_through"])
+    label = label_of(said["currency"], waits=said["waits"])
+    held = (parse_time(said["from"]), latest, said["updates"], *_read_figures(said))
+    return (said["row"], said["campaign"], label, said["attribution"], *held)
+
+
+def _shown_sums(figures: Sequence[int]) -> Json:
+    return _shown([figure or None for figure in figures])
+
+
+def _read_figures(said: Json) -> list[int]:
+    return [figure or 0 for figure in _said(said)]
+
+
 # -- values ------------------------------------------------------------------------------------------------------------
 
 _CASES: Final = _listed(_named(kind=PLAIN, count=PLAIN, amounts=_listed(_named(currency=PLAIN, amount=AMOUNT))))
@@ -341,14 +386,23 @@ LAYOUTS: Final[Mapping[bytes, Layout]] = {
     kinds.REPORTS: Layout("reports", {**_SERIES_NUMBER, **_DAY}, lambda _: _REPORTS),
     kinds.CORRECTION: Layout("correction", {"original": _number(HASH, HEX)}, lambda _: _CORRECTION),
     kinds.WAITING: Layout("waiting_correction", {"id": _number(HASH, HEX)}, lambda _: _WAITING),
+    kinds.ROWS: Layout("uncounted_rows", {"ordinal": _number(HASH, PLAIN)}, lambda _: Shape(_show_rows, _read_rows)),
     kinds.IDS: Layout("ids", {"first": _number(HASH, PLAIN)}, lambda _: _IDS),
     kinds.SOURCE: Layout("source", {"source": TEXT}, lambda _: _SOURCE),
     kinds.MARKER: Layout("marker", {}, lambda _: PLAIN),
 }
 _KIND_OF: Final = {layout.name: kind for kind, layout in LAYOUTS.items()}
-_OWN_SIZE: Final = {"day": NUMBER, "number": NUMBER, "original": HASH, "id": HASH, "first": HASH, "source": None}
+_OWN_SIZE: Final = {
+    "day": NUMBER,
+    "number": NUMBER,
+    "original": HASH,
+    "id": HASH,
+    "first": HASH,
+    "ordinal": HASH,
+    "source": None,
+}
 """How many bytes of the key each takes; None: the rest."""
-_OF_THE_PARTITION: Final = frozenset((kinds.IDS, kinds.SOURCE, kinds.MARKER))
+_OF_THE_PARTITION: Final = frozenset((kinds.ROWS, kinds.IDS, kinds.SOURCE, kinds.MARKER))
 
 
 # -- lines -------------------------------------------------------------------------------------------------------------

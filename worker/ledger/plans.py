@@ -19,8 +19,8 @@ from worker.ledger import corrections, reports
 from worker.ledger.batches import Folded, RecordBatch, Refused
 from worker.ledger.book import Book, Why
 from worker.ledger.campaign import Campaign, in_currency
-from worker.ledger.cells import DAY, awkward
-from worker.ledger.kinds import CAMPAIGN, PENDING
+from worker.ledger.cells import awkward
+from worker.ledger.kinds import CAMPAIGN
 from worker.ledger.sheet import UPDATES
 from worker.ledger.splitting import cut_for_ever
 from worker.ledger.uncounted import OpenCell
@@ -159,5 +159,4 @@ def _leave_out(campaign: Campaign, cell: OpenCell, out: dict[str | None, int]) -
         out[key[2]] = out.get(key[2], 0) + sheet.spend(row)
         updates += sheet.get(row, UPDATES)
         sheet.close(row)
-        campaign.mark(PENDING, cell.lo // DAY)
     return updates

@@ -19,6 +19,7 @@ holds) and numbers, big-endian. A value is a msgpack array that begins with the 
 | `r`  | reports of a day   | id NUL number(4) day(4)  | [at, sequence, event_id, bucket, figures] of each      |
 | `x`  | correction         | id NUL original(8)       | ordinal, note, sequence, at, event_id, figures         |
 | `w`  | waiting correction | id NUL own id(8)         | original, bucket, offset, key, value, note, ordinal    |
+| `u`  | uncounted rows     | ordinal(8)               | see `journal`                                          |
 | `i`  | id segment         | first ordinal(8)         | bucket, part, ids, bodies, rows, lengths of notes,     |
 |      |                    |                          | notes                                                  |
 | `o`  | source             | name                     | latest event time, the same as of the tick,            |
@@ -29,8 +30,8 @@ holds) and numbers, big-endian. A value is a msgpack array that begins with the 
 *attributions* are [channel, deal_id] in the order of their numbers; *totals* [attribution, *figures]; *recent cells*
 [UTC day, cells]; *cases* [kind, how many, [currency, amount] of each]. Ids, bodies, rows and lengths are columns of
 little-endian integers of 8, 8, 4 and 4 bytes. Hashes and ordinals are those of `identity`, days are UTC days since
-1970. A campaign's totals are written when a tick has counted, what is pending when it came in: between ticks only the
-pending day of a campaign is written again, and a counted day once an hour.
+1970. A campaign's totals are written when a tick has counted, and a counted day once an hour. Between ticks what comes
+in is written as rows alone: a pending day is one that was packed, as nobody folds into it.
 """
 
 from __future__ import annotations
@@ -43,7 +44,18 @@ import msgspec
 
 from worker.ledger.campaign import Campaign, Cases, Correction
 from worker.ledger.cells import NEVER, Cell
-from worker.ledger.kinds import CAMPAIGN, CORRECTION, COUNTED, HISTORY, LOCAL_DAYS, PENDING, REPORTS, SERIES, SOURCE
+from worker.ledger.kinds import (
+    CAMPAIGN,
+    CORRECTION,
+    COUNTED,
+    HISTORY,
+    LOCAL_DAYS,
+    OF_A_CAMPAIGN,
+    PENDING,
+    REPORTS,
+    SERIES,
+    SOURCE,
+)
 from worker.ledger.packing import (
     decode,
     encode,
@@ -60,7 +72,7 @@ from worker.ledger.packing import (
 )
 from worker.ledger.rhythm import Rhythm
 from worker.ledger.series import Identity, Report, Series
-from worker.ledger.sheet import Sheet
+from worker.ledger.sheet import WAITS, Sheet
 from worker.ledger.sources import Source
 from worker.pacing import Attribution, PacingState, PlanHistory
 
@@ -322,44 +334,57 @@ def pack_source(source: Source) -> bytes:
 # -- the shelf -------------------------------------------------------------------------------------------------------
 
 
+def shelves_of(records: Mapping[bytes, bytes]) -> dict[str, Shelf]:
+    """The records of campaigns, by campaign; what is left of one that has no record of its own is left out."""
+    shelves: dict[bytes, Shelf] = {}
+    for key, value in records.items():
+        if key[:1] in OF_A_CAMPAIGN:
+            name = key[1:].partition(b"\0")[0]
+            shelf = shelves.get(name)
+            if shelf is None:
+                shelf = shelves[name] = Shelf(name)
+            shelf.records[key] = value
+    return {name.decode(): shelf for name, shelf in shelves.items() if CAMPAIGN + name in records}
+
+
 class Shelf:
     """The records of one campaign as they were read: most campaigns are not asked for before the next tick."""
 
-    __slots__ = ("by_kind",)
+    __slots__ = ("name", "records")
 
-    def __init__(self) -> None:
-        self.by_kind: dict[bytes, dict[bytes, bytes]] = {}
-
-    def put(self, kind: bytes, numbers: bytes, value: bytes | None) -> None:
-        """Take a record, or take it away."""
-        records = self.by_kind.setdefault(kind, {})
-        if value is None:
-            records.pop(numbers, None)
-        else:
-            records[numbers] = value
+    def __init__(self, name: bytes) -> None:
+        self.name = name
+        self.records: dict[bytes, bytes] = {}
 
     def of(self, kind: bytes) -> Mapping[bytes, bytes]:
         """The records of a kind by the numbers in their keys."""
-        return self.by_kind.get(kind, {})
+        behind = len(kind) + len(self.name) + 1
+        return {key[behind:]: value for key, value in self.records.items() if key[:1] == kind}
+
+    def only(self, kind: bytes) -> bytes | None:
+        """The record of a kind that a campaign has one of."""
+        return self.records.get(kind + self.name)
 
     def is_planned(self) -> bool:
         """Whether the campaign has, or had, a plan."""
-        return bool(self.of(HISTORY))
+        return self.only(HISTORY) is not None
 
     def unpack(self, campaign_id: str, key: bytes | None, sheet: Sheet) -> Campaign:
         """The campaign they are of."""
-        local_days = self.of(LOCAL_DAYS).get(b"")
-        campaign = unpack_campaign(campaign_id, key, self.of(CAMPAIGN)[b""], local_days, sheet)
-        for value in self.of(HISTORY).values():
-            campaign.succeed(unpack_history(value))
+        own, history = self.records[CAMPAIGN + self.name], self.only(HISTORY)
+        campaign = unpack_campaign(campaign_id, key, own, self.only(LOCAL_DAYS), sheet)
+        if history is not None:
+            campaign.succeed(unpack_history(history))
         for number, value in self.of(PENDING).items():
-            _unpack_pending(campaign, day_of(number), value)
+            _keep_pending(campaign, day_of(number), value)
         for number, value in self.of(COUNTED).items():
             campaign.days[day_of(number)] = encode(fields_of(value, 1)[0])
         for original, value in self.of(CORRECTION).items():
             campaign.corrections[int.from_bytes(original, "big")] = unpack_correction(value)
         for series in self._series():
             campaign.series[series.identity] = series
+        for row in sheet.read_rows(campaign.row):
+            (campaign.wait() if sheet.labels[row] & WAITS else campaign.pending).take_up(row)
         campaign.changed.clear()
         return campaign
 
@@ -371,8 +396,8 @@ class Shelf:
             yield unpack_series(day_of(number), head, days.get(number, []))
 
 
-def _unpack_pending(campaign: Campaign, number: int, value: bytes) -> None:
+def _keep_pending(campaign: Campaign, number: int, value: bytes) -> None:
     pending, waiting = fields_of(value, 2)
-    for cells, bin_ in ((pending, campaign.pending), (waiting, campaign.wait())):
-        for packed in cells:
-            bin_.put(unpack_cell(number, packed, campaign.names))
+    campaign.pending.keep(number, pending)
+    if waiting:
+        campaign.wait().keep(number, waiting)

@@ -2,12 +2,12 @@
 Ledgers of all partitions, parted anew: every campaign moves, whole, to the partition that its key hashes to.
 
 A campaign's records carry over as they are, but for what is counted within a partition: its row, and the ordinals of
-its updates. Remembered ids follow their campaign, in the order of the buckets they came in; a new partition's record
-time is the latest of the old ones, as is what it knows of each source.
+its updates. Its uncounted rows and its remembered ids follow it, these in the order of the buckets they came in; a new
+partition's record time is the latest of the old ones, as is what it knows of each source.
 
-    old 0  c h l p d s r x w │ i o m      new 0  c h l p d s r x w │ i o m
-    old 1  c h l p d s r x w │ i o m  ──▶ new 1  ...
-                                          new 2  ...
+    old 0  c h l p d s r x w │ u i o m      new 0  c h l p d s r x w │ u i o m
+    old 1  c h l p d s r x w │ u i o m  ──▶ new 1  ...
+                                            new 2  ...
 
 It is exact where nothing is under way: the last tick of every partition is the same, has closed, and has counted all
 that was folded. Then no entry of the memory is of a later tick than another, and none has to be parted.
@@ -23,11 +23,13 @@ from typing import Any, Final, NamedTuple
 from worker.ledger.book import Book, Counts
 from worker.ledger.changelog import Changelog, Marker, read_marker
 from worker.ledger.identity import Columns
-from worker.ledger.kinds import CAMPAIGN, CORRECTION, IDS, MARKER, SOURCE, WAITING
+from worker.ledger.journal import sheet_of
+from worker.ledger.kinds import CAMPAIGN, CORRECTION, IDS, MARKER, ROWS, SOURCE, WAITING
 from worker.ledger.limits import LedgerLimits
 from worker.ledger.packing import decode, encode
 from worker.ledger.partitions import partition_of
 from worker.ledger.records import fields_of, parts_of
+from worker.ledger.sheet import Line
 from worker.ledger.sources import Sources
 
 Records = Mapping[bytes, bytes]
@@ -62,6 +64,8 @@ class Part:
 
     records: dict[bytes, bytes] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
+    lines: list[Line] = field(default_factory=list)
+    """Of the sheet, the campaign by its new number."""
     entries: list[Entry] = field(default_factory=list)
     sources: Sources = field(default_factory=lambda: Sources(sys.maxsize))
     """What any of the old partitions knew of a source: nobody remembers for which campaign it reported last."""
@@ -117,12 +121,15 @@ def _deal_out(number: int, records: Records, parts: Sequence[Part]) -> None:
             names[decode(value)[_ROW]] = campaign_id
             rows = _part_of(campaign_id, parts).rows
             rows[campaign_id] = len(rows)
+    for line in sheet_of(records).lines():
+        part = _part_of(campaign_id := names[line.campaign], parts)
+        part.lines.append(line._replace(campaign=part.rows[campaign_id]))
     _tell_of_sources(records, parts)
     for key, value in sorted(records.items()):
         if key[:1] == IDS:
             for entry in _entries(number, key, value, names):
                 _part_of(entry.campaign_id, parts).entries.append(entry)
-        elif key[:1] not in (MARKER, SOURCE):
+        elif key[:1] not in (MARKER, SOURCE, ROWS):
             campaign_id, _ = parts_of(key)
             _part_of(campaign_id, parts).records[key] = _renumbered(key, value, number)
 
@@ -196,6 +203,8 @@ def _book(part: Part, goal: Goal, markers: Sequence[Marker], limits: LedgerLimit
     book = Book(goal.partition, goal.partitions, limits)
     for bucket, entries in _by_bucket(part.entries):
         book.memory.append_columns(bucket, _columns(entries, part.rows))
+    for line in part.lines:
+        book.sheet.put(line)
     last = markers[0]
     book.positions = dict(goal.positions)
     book.tick_positions = dict(goal.positions)

@@ -10,7 +10,8 @@ two of the processor's cache, and a whole batch is added by one compiled loop (`
 written as the array they are, so that a small file needs no numpy.
 
 Row 0 is none at all: it covers no instant, and stands for what is not known. A row also says under which name it is
-looked up (see `lookup`), and whether it has changed since changes were drained.
+looked up (see `lookup`). Beside it stand its label, and whether it has changed since changes were drained: rows are
+written as they are, thousands in a record (see `journal`), and keep their numbers when they are read again.
 
 Amounts are nanos. What passes 2^60 (a billion units of money in a quarter of an hour) moves to `big`, where integers
 have no end; so nothing ever overflows.
@@ -19,10 +20,11 @@ have no end; so nothing ever overflows.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from worker.ledger.cells import COUNT, DAY, NEVER
+from worker.ledger.cells import COUNT, NEVER
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,7 +46,38 @@ FULL: Final = 1 << 60
 
 NO_ROW: Final = 0
 
+OPEN: Final = 1 << 24
+WAITS: Final = 1 << 25
+_LETTERS: Final = 3
+
 _EMPTY: Final = array("q", [0] * WIDTH)
+
+
+@cache
+def label_of(currency: str | None, *, waits: bool) -> int:
+    """
+    What tells two rows of a cell and attribution apart: the letters of the stated currency, and whether it *waits*.
+
+    >>> f"{label_of('EUR', waits=False):x}", f"{label_of(None, waits=True):x}"
+    ('1455552', '3000000')
+    """
+    return OPEN | waits * WAITS | int.from_bytes((currency or "").encode(), "big")
+
+
+def currency_of(label: int) -> str | None:
+    """The stated currency that a label tells."""
+    letters = label & (OPEN - 1)
+    return letters.to_bytes(_LETTERS, "big").decode() if letters else None
+
+
+class Line(NamedTuple):
+    """What a row says."""
+
+    campaign: int
+    lo: int
+    label: int
+    holding: Sequence[int]
+    """As `cells` describes it."""
 
 
 class Sheet:
@@ -54,14 +87,20 @@ class Sheet:
         self.cells = array("q", _EMPTY)
         self.dirty = bytearray(1)
         """One byte a row: whether it has changed since it was last asked."""
+        self.labels = array("i", [0])
+        """See `label_of`; 0: the row is free."""
         self.big: dict[int, list[int]] = {}
         """What rows hold besides, where they were too full."""
+        self.repacked: set[tuple[int, int]] = set()
+        """(campaign, UTC day) of rows that became bytes of their day, or came of them, since it was last asked."""
         self._free: list[int] = []
+        self._read: tuple[Integers, Integers] | None = None
+        """Campaigns in order, and the row of each: as the sheet was read."""
 
     def __len__(self) -> int:
         return len(self.dirty) - 1 - len(self._free)
 
-    def open(self, lo: int, hi: int, attribution: int, campaign: int) -> int:
+    def open(self, lo: int, hi: int, attribution: int, campaign: int, label: int) -> int:
         """A new, empty row."""
         if not self._free:
             self._grow()
@@ -72,20 +111,27 @@ class Sheet:
         cells[base + HI] = hi
         cells[base + ATTRIBUTION] = attribution
         cells[base + CAMPAIGN] = campaign
+        self.labels[row] = label
+        self.dirty[row] = 1
         return row
 
     def _grow(self) -> None:
         """Have an eighth more rows."""
         first = len(self.dirty)
         more = max(64, first // 8)
-        self.cells.frombytes(bytes(8 * WIDTH * more))
-        self.dirty += bytes(more)
+        self._add_rows(more)
         self._free += range(first + more - 1, first - 1, -1)
+
+    def _add_rows(self, more: int) -> None:
+        self.cells.frombytes(bytes(8 * WIDTH * more))
+        self.labels.frombytes(bytes(4 * more))
+        self.dirty += bytes(more)
 
     def close(self, row: int) -> None:
         """Give a row back."""
         self.cells[row * WIDTH : (row + 1) * WIDTH] = _EMPTY
-        self.dirty[row] = 0
+        self.labels[row] = 0
+        self.dirty[row] = 1
         self.big.pop(row, None)
         self._free.append(row)
 
@@ -134,18 +180,75 @@ class Sheet:
         base = row * WIDTH
         return self.cells[base + LO] <= at < self.cells[base + HI]
 
+    def lines(self) -> Iterator[Line]:
+        """What every open row says."""
+        for row, label in enumerate(self.labels):
+            if label:
+                yield Line(self.get(row, CAMPAIGN), self.get(row, LO), label, self.holding(row))
+
+    def put(self, line: Line) -> None:
+        """A new row that says the same; where its cell ends its campaign says."""
+        *figures, attribution, updates, latest = line.holding
+        row = self.open(line.lo, line.lo, attribution, line.campaign, line.label)
+        self.add(row, figures, latest, updates)
+
     def narrow(self, row: int, hi: int) -> None:
         """The row's cell ends at *hi*."""
         self.cells[row * WIDTH + HI] = hi
 
-    def changed(self) -> Iterator[tuple[int, int]]:
-        """(campaign's row, UTC day) of each row that has changed since this was last asked."""
-        row = self.dirty.find(1)
-        while row >= 0:
-            base = row * WIDTH
-            yield self.cells[base + CAMPAIGN], self.cells[base + LO] // DAY
-            self.dirty[row] = 0
-            row = self.dirty.find(1, row + 1)
+    # -- the journal
+
+    def changed(self) -> Integers:
+        """The rows that have changed, or were given back, since this was last asked, in order."""
+        import numpy as np
+
+        dirty = np.frombuffer(self.dirty, np.bool_)
+        rows = np.flatnonzero(dirty)
+        dirty[rows] = False
+        return rows
+
+    def labels_of(self, rows: Integers) -> Integers:
+        """Their labels."""
+        import numpy as np
+
+        return np.frombuffer(self.labels, np.int32)[rows].astype(np.int64)
+
+    def columns(self, rows: Integers, places: Sequence[int]) -> list[Integers]:
+        """What stands in each of *places* of *rows*."""
+        return list(self.view().reshape(-1, WIDTH)[rows].T[[*places]])
+
+    def put_all(self, rows: Integers, columns: Mapping[int, Integers], labels: Integers, freed: Integers) -> None:
+        """Let *rows* be as the journal says, in columns by their place, and those *freed* be free."""
+        import numpy as np
+
+        self._add_rows(max(0, 1 + int(max(rows.max(initial=0), freed.max(initial=0))) - len(self.dirty)))
+        cells, kept = self.view().reshape(-1, WIDTH), np.frombuffer(self.labels, np.int32)
+        cells[freed] = kept[freed] = 0
+        kept[rows] = labels
+        for place, column in columns.items():
+            cells[rows, place] = column
+        # Where a cell ends its campaign says.
+        cells[rows, HI] = cells[rows, LO]
+
+    def was_read(self) -> None:
+        """The journal has said everything."""
+        import numpy as np
+
+        labels = np.frombuffer(self.labels, np.int32)
+        free, rows = np.flatnonzero(labels == 0), np.flatnonzero(labels)
+        self._free = free[:NO_ROW:-1].tolist()
+        campaigns = self.view()[rows * WIDTH + CAMPAIGN]
+        order = campaigns.argsort(kind="stable")
+        self._read = campaigns[order], rows[order]
+
+    def read_rows(self, campaign: int) -> list[int]:
+        """The rows of *campaign* as the sheet was read, for who takes them up."""
+        if self._read is None:
+            return []
+        campaigns, rows = self._read
+        first, stop = campaigns.searchsorted([campaign, campaign + 1])
+        found: list[int] = rows[first:stop].tolist()
+        return found
 
     # -- batches
 

@@ -22,7 +22,7 @@ from typing import Final, NamedTuple
 from worker.ledger.campaign import Campaign, effective, in_currency
 from worker.ledger.cells import COUNT, DAY, LATEST, NEVER, UPDATES, Cell, Key, lasting
 from worker.ledger.identity import IdMemory
-from worker.ledger.kinds import CAMPAIGN, PENDING
+from worker.ledger.kinds import CAMPAIGN
 from worker.ledger.notes import unpack_note
 from worker.ledger.uncounted import NOWHERE
 
@@ -173,7 +173,6 @@ def _cut_pending(campaign: Campaign, stretch: Stretch, cut: int) -> None:
         pending.drop(pending.day(number)[cell.lo])
     for piece in _pieces(campaign, cutting, cut, hi):
         pending.put(piece)
-    campaign.mark(PENDING, number)
     campaign.cell = NOWHERE
 
 

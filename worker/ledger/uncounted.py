@@ -1,19 +1,19 @@
 """
 What a campaign has that no tick has counted: open cells by UTC day, their figures in the sheet.
 
-A day nobody folds into is packed to bytes, just as its record is written: a campaign without a plan is never counted,
-and may wait for years.
+Rows are written as rows (see `journal`). A day nobody folds into is packed to bytes, and they are its record: a
+campaign without a plan is never counted, and may wait for years.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, NamedTuple
 
 from worker.ledger import sheet as on_sheet
 from worker.ledger.cells import ATTRIBUTION, COUNT, DAY, LATEST, NEVER, UPDATES, Cell, Key
-from worker.ledger.packing import decode, encode, pack_cells, unpack_cell
-from worker.ledger.sheet import Sheet
+from worker.ledger.packing import decode, encode, pack_cells, unpack_cell, unpack_spend
+from worker.ledger.sheet import Sheet, currency_of, label_of
 from worker.pacing import Attribution
 
 
@@ -44,12 +44,17 @@ class PackedDay(NamedTuple):
 
 
 class Uncounted:
-    """The open cells of one campaign; *row* is its number, *names* its attributions by theirs."""
+    """
+    The open cells of one campaign; *row* is its number, *names* its attributions by theirs.
 
-    __slots__ = ("cells", "days", "names", "row", "sheet")
+    *waits*: for an open tick.
+    """
 
-    def __init__(self, sheet: Sheet, row: int, names: list[Attribution]) -> None:
+    __slots__ = ("cells", "days", "names", "row", "sheet", "waits")
+
+    def __init__(self, sheet: Sheet, row: int, names: list[Attribution], *, waits: bool = False) -> None:
         self.sheet = sheet
+        self.waits = waits
         self.row = row
         self.names = names
         self.days: dict[int, OpenDay | PackedDay] = {}
@@ -64,6 +69,7 @@ class Uncounted:
         elif isinstance(day, PackedDay):
             opened: OpenDay = {}
             self.days[number] = opened
+            self.sheet.repacked.add((self.row, number))
             self.cells -= day.cells
             for packed in decode(day.data):
                 self.put(unpack_cell(number, packed, self.names))
@@ -87,8 +93,17 @@ class Uncounted:
         """The row for an attribution, with its *number*, in a cell."""
         row = cell.held.get(key)
         if row is None:
-            row = cell.held[key] = self.sheet.open(cell.lo, cell.hi, number, self.row)
+            label = label_of(key[2], waits=self.waits)
+            row = cell.held[key] = self.sheet.open(cell.lo, cell.hi, number, self.row, label)
         return row
+
+    def take_up(self, row: int) -> None:
+        """Know a row of the sheet that was read."""
+        get = self.sheet.get
+        lo = get(row, on_sheet.LO)
+        cell = self.open(lo, lo)
+        name = self.names[get(row, on_sheet.ATTRIBUTION)]
+        cell.held[name.channel, name.deal_id, currency_of(self.sheet.labels[row])] = row
 
     def put(self, cell: Cell) -> None:
         """Add a cell's figures to what is here."""
@@ -145,19 +160,38 @@ class Uncounted:
                 total += sum(spend(row) for cell in day.values() for row in cell.held.values())
         return total
 
+    def values(self) -> Iterator[Cell]:
+        """A copy of every cell; no day is unpacked for it."""
+        for number, day in self.days.items():
+            if isinstance(day, PackedDay):
+                yield from (unpack_cell(number, packed, self.names) for packed in decode(day.data))
+            else:
+                yield from map(self.value, day.values())
+
+    # -- days as bytes
+
     def data(self, number: int) -> bytes | None:
-        """A day's cells as its record has them; None if there are none."""
+        """A packed day's cells as its record has them; None if it is none."""
         day = self.days.get(number)
-        if isinstance(day, PackedDay):
-            return day.data
-        return encode(pack_cells(map(self.value, day.values()))) if day else None
+        return day.data if isinstance(day, PackedDay) else None
 
     def pack(self, number: int) -> None:
-        """Keep a day as bytes."""
-        day, data = self.days[number], self.data(number)
-        if isinstance(day, PackedDay) or data is None:
+        """Keep a day as bytes, where nothing in it has changed since changes were drained."""
+        day = self.days[number]
+        if isinstance(day, PackedDay) or not day:
             return
         rows = [row for cell in day.values() for row in cell.held.values()]
+        if any(map(self.sheet.dirty.__getitem__, rows)):
+            return
+        data = encode(pack_cells(map(self.value, day.values())))
         self.days[number] = PackedDay(len(day), sum(map(self.sheet.spend, rows)), data)
+        self.sheet.repacked.add((self.row, number))
         for row in rows:
             self.sheet.close(row)
+
+    def keep(self, number: int, packed: Sequence[Any]) -> None:
+        """Know a day from the cells in its record."""
+        if packed:
+            spend = sum(unpack_spend(number, cell)[2] for cell in packed)
+            self.days[number] = PackedDay(len(packed), spend, encode(packed))
+            self.cells += len(packed)

@@ -64,7 +64,7 @@ def _order(key: bytes) -> tuple[int, bytes, int, bytes]:
     kind = key[:1]
     if kind == kinds.MARKER:
         return (0, b"", 0, b"")
-    if kind in (kinds.IDS, kinds.SOURCE):
+    if kind in (kinds.ROWS, kinds.IDS, kinds.SOURCE):
         return (2, b"", 0, key)
     campaign_id, _, rest = key[1:].partition(b"\0")
     return (1, campaign_id, -1 if kind == kinds.CAMPAIGN else kind[0], rest)

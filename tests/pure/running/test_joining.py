@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.joining import joined
@@ -54,12 +54,14 @@ def folded(batches: list[Fetched]) -> tuple[int, int, list[int], dict[bytes, byt
 
 
 @given(st.integers(0, 10_000), st.integers(1, 40))
+@settings(deadline=None)
 def test_a_ledger_is_the_same_whether_batches_were_joined_or_not(seed: int, enough: int) -> None:
     batches = log(seed)
     assert folded(list(joined(batches, WIDTH_MS, enough))) == folded(batches)
 
 
 @given(st.integers(0, 10_000), st.integers(1, 40))
+@settings(deadline=None)
 def test_the_chain_holds_every_record_once_and_in_order(seed: int, enough: int) -> None:
     batches = log(seed)
     fewer = list(joined(batches, WIDTH_MS, enough))

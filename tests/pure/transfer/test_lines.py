@@ -78,7 +78,7 @@ def test_a_campaign_is_found_by_its_name_with_its_totals_in_money() -> None:
 def test_what_a_later_version_added_is_carried_as_it_is() -> None:
     records = {k: encode([*decode(v), "later"]) if k[:1] == kinds.CAMPAIGN else v for k, v in golden().items()}
     section = Section("app", 0, 1, records)
-    assert text_of(section).count('"packed"') == 3
+    assert text_of(section).count('"packed"') == 4
     assert read(text_of(section)).sections == [section]
 
 
@@ -141,7 +141,7 @@ def test_a_changed_line_is_told_with_its_number_and_the_field(
     ("change", "line", "words"),
     [
         (lambda lines: lines[:-1], -1, "cut short"),
-        (lambda lines: [*lines[:3], *lines[4:]], -1, "of 20 records"),
+        (lambda lines: [*lines[:3], *lines[4:]], -1, "of 21 records"),
         (lambda lines: [*lines[:3], lines[2], *lines[3:]], 4, "was there before"),
         (lambda lines: [*lines[:3], lines[3][:40] + "\n", *lines[4:]], 4, "not JSON"),
         (lambda lines: lines[1:], 1, "a section begins with"),
