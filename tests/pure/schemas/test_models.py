@@ -73,7 +73,7 @@ ACCOUNT_HEAD = "event_id event_type occurred_at account_id currency snapshot_id 
 ACCOUNT = (
     "complete campaigns total_budget children_budget total_spend expected_spend pacing_pct deviation_pct"
     " budget_used_pct elapsed_pct variance_pp band projected_spend projected_exhaustion_at dark_days worst_child"
-    " cap cap_difference closed_spend spendable period_start period_end"
+    " cap cap_difference closed_spend spendable period_start period_end exact"
 )
 FIELDS = {
     "campaign_plan": PLAN,
