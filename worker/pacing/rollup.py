@@ -5,10 +5,10 @@ The law of this file: **exact, and the same in any order**. Spend is a whole num
 projected spends are fractions: of each its whole nanos are added (rounded half-even), and apart what these leave out,
 the *rest*, over the least common denominator of all. So nothing is rounded before the account is judged or printed.
 
-The common denominator grows with every flight that has nothing in common with the others. Flights by the day need 520
-bits together (of up to a year, of any lengths); some thousand that begin at unrelated seconds pass `MOST_BITS`. Then the rest
-is given up, the whole nanos stand alone, half a nano off a campaign at the most, and the account says that it is not
-exact. That, too, is a function of the set: a least common denominator only grows.
+The common denominator grows with every flight that has nothing in common with the others. Flights by the day, of up to
+a year, need 520 bits together, whatever their lengths; some thousand that begin at unrelated seconds pass `MOST_BITS`.
+Then the rest is given up, the whole nanos stand alone, half a nano off a campaign at the most, and the account says
+that it is not exact. That, too, is a function of the set: a least common denominator only grows.
 
 Source: contract, Events out; field definitions 17 and 18. What the contract leaves open:
 
