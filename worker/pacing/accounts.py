@@ -14,7 +14,8 @@ the account's. Source: contract, Topics and Events out; field definitions 14, 17
 - a cap runs out where the even line from what is spent at the tick to `projected_spend` at the window's end reaches it;
   a cap that is used up ran out at the tick that saw it first (a partition's parts tell no event times), until credits
   or a higher cap leave something of it again. Without a cap the sum of budgets is no limit, and nothing runs out;
-- the signals of `period_signals` are told of an account under a cap, by the same rules. Apart from `over_budget` the
+- the signals of `period_signals` are told of an account under a cap, by the same rules, unless its `signals` switch
+  them off, `over_budget` as well. Apart from `over_budget` the
   others are about single updates, feeds or days, and are told of their campaigns;
 - without a cap an account has no flight: `elapsed_pct` is of the time that holds its campaigns' windows;
 - an account is judged by its cap's thresholds, else by a plan's defaults; while no campaign is active no deviation
@@ -40,7 +41,7 @@ from worker.pacing.density import Ratio
 from worker.pacing.deviation import Reason, live, resolved
 from worker.pacing.expected import planned
 from worker.pacing.identity import event_id
-from worker.pacing.period_signals import Before, milestones_reached, signals_of
+from worker.pacing.period_signals import MILESTONE, Before, milestones_reached, signals_of
 from worker.pacing.periods import window_at
 from worker.pacing.plan import Flight, Plan
 from worker.pacing.projection import Projection
@@ -72,6 +73,7 @@ def read_account_plan(message: wire.AccountPlan) -> Plan | tuple[Fault, ...]:
             timezone=message.timezone,
             period=message.period,
             thresholds=message.thresholds,
+            signals=message.signals,
         )
     )
 
@@ -267,13 +269,16 @@ def _signals(
     tick: Tick, standing: Standing, projection: Projection, before: AccountState
 ) -> tuple[list[Event], AccountState]:
     """What is raised and cleared, and what is remembered with it."""
-    now = [*over_budget(tick.plan, [standing])]
+    now, silenced = [*over_budget(tick.plan, [standing])], tick.plan.silenced
     milestones, spent_at = 0, None
     if tick.cap is not None:
         told = Before(before.alerts, before.milestones)
         now += signals_of(tick.plan, standing, projection, tick.as_of, told, is_paused=not tick.sums.active)
-        milestones = max(before.milestones, milestones_reached(standing))
+        milestones = (
+            before.milestones if MILESTONE in silenced else max(before.milestones, milestones_reached(standing))
+        )
         spent_at = projection.exhausted_at if _is_spent(standing) else None
+    now = [signal for signal in now if signal.kind not in silenced]
     up = {alert_key(signal) for signal in now}
     alerts, events = changed(tick.teller, before.up, [key for key in before.up if key not in up], now)
     others = {key: alert for key, alert in alerts.items() if alert.kind != OVER_BUDGET}

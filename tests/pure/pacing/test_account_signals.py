@@ -267,6 +267,21 @@ def test_in_the_days_of_grace_only_exhaustion_and_milestones_are_told() -> None:
     assert changes(take(of(950, 2000), plan, day=6)[0])[:3] == [f"+{kind}" for kind in LASTING]
 
 
+@pytest.mark.parametrize("kind", ["over_budget", "milestone_reached", *LASTING])
+def test_each_signal_of_a_cap_has_a_switch_of_its_own(kind: str) -> None:
+    everything = changes(take(of(1200, 2000), cap(), day=4)[0])
+    assert {each.strip("+0123456789") for each in everything} == {"over_budget", "milestone_reached", *LASTING}
+    quiet = cap(signals={kind: False})
+    events, state = take(of(1200, 2000), quiet, day=4)
+    assert changes(events) == [each for each in everything if not each.startswith(f"+{kind}")]
+    # What was up is cleared once it is switched off, and what is switched on again is told.
+    _, loud = take(of(1200, 2000), cap(), day=4)
+    assert set(changes(take(of(1200, 2000), quiet, loud, day=4.1)[0])) >= {f"-{kind}"}
+    assert set(changes(take(of(1200, 2000), cap(), state, day=4.1)[0])) >= {
+        each for each in everything if each.startswith(f"+{kind}")
+    }
+
+
 def test_without_a_cap_an_account_has_over_budget_alone() -> None:
     events, state = take(of(2 * 10**6, 3 * 10**6))
     assert (changes(events), state.milestones, state.spent_at) == (["+over_budget"], 0, None)

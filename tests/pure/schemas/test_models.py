@@ -85,7 +85,7 @@ FIELDS = {
     "alert_raised": f"{HEAD} {ALERT}",
     "alert_cleared": f"{HEAD} {ALERT}",
     "tick_closed": "event_id event_type occurred_at partition tick campaigns complete next_offsets",
-    "account_plan": "account_id currency timezone total_budget flight_start flight_end period thresholds",
+    "account_plan": "account_id currency timezone total_budget flight_start flight_end period thresholds signals",
     "account_snapshot_taken": f"{ACCOUNT_HEAD} {ACCOUNT}",
 }
 
