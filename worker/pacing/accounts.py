@@ -274,9 +274,7 @@ def _signals(
     if tick.cap is not None:
         told = Before(before.alerts, before.milestones)
         now += signals_of(tick.plan, standing, projection, tick.as_of, told, is_paused=not tick.sums.active)
-        milestones = (
-            before.milestones if MILESTONE in silenced else max(before.milestones, milestones_reached(standing))
-        )
+        milestones = max(before.milestones, 0 if MILESTONE in silenced else milestones_reached(standing))
         spent_at = projection.exhausted_at if _is_spent(standing) else None
     now = [signal for signal in now if signal.kind not in silenced]
     up = {alert_key(signal) for signal in now}

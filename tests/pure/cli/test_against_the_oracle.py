@@ -17,7 +17,8 @@ from hypothesis.strategies import DrawFn
 from tests.pure import oracle
 from tests.pure.pacing.feeding import steady
 from tests.pure.pacing.test_against_the_oracle import DAYS, at, plans, updates
-from worker.evaluate import NO_CAPS, evaluate
+from worker.evaluate import evaluate
+from worker.offline import NO_CAPS
 
 Json = dict[str, Any]
 CAMPAIGNS = ("c-1", "c-2", "c-3")
