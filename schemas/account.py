@@ -27,7 +27,8 @@ class AccountSnapshotTaken(Message):
     """
     Where an account stands in one currency at a tick, once every partition has closed it.
 
-    Budgets and expected spends of campaigns are added as their snapshots of the tick print them; spend exactly.
+    What is of the campaigns is added up unrounded and rounded once, here: the sum of what their snapshots print may
+    differ by half a minor unit each.
     """
 
     event_id: EventId = Field(description="UUIDv5 of type, account, tick and currency: the same input, the same id.")
@@ -74,3 +75,7 @@ class AccountSnapshotTaken(Message):
     )
     period_start: TimeOut = Field(description="Where the cap's window begins, else the first of the campaigns'.")
     period_end: TimeOut = Field(description="Where it ends, else the last of the campaigns'.")
+    exact: bool = Field(
+        description="Whether it was: false where so many flights have so little in common that fractions of a nano were"
+        " rounded, half of one a campaign at the most."
+    )

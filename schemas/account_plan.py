@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from schemas.campaign_plan import Thresholds
+from schemas.campaign_plan import Signals, Thresholds
 from schemas.messages import BudgetIn, Currency, Id, Input, MomentIn, Zone
 
 
@@ -28,3 +28,4 @@ class AccountPlan(Input):
         default="flight", description="What the budget is for: the flight, or each calendar period of it."
     )
     thresholds: Thresholds = Field(default=Thresholds(), description="When a deviation opens and when it is left.")
+    signals: Signals = Field(default={}, description="Kinds of alert_raised of the account; false switches one off.")

@@ -172,24 +172,20 @@ PartIn = Annotated[Decimal, Exact(fields.PART)]
 FactorIn = Annotated[Decimal, Exact(fields.FACTOR)]
 
 
-def _money_out(text: str) -> str:
-    fields.parse_money(text, number=False)
-    return text
+MoneyOut = Annotated[str, Field(pattern=r"^-?[0-9]+(\.[0-9]{1,9})?$")]
+"""
+An amount as a decimal string, no exponent, at least the currency's minor digits.
 
-
-MoneyOut = Annotated[
-    str,
-    AfterValidator(_money_out),
-    WithJsonSchema({"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]{1,9})?$"}),
-]
-"""An amount as a decimal string, no exponent, at least the currency's minor digits."""
+A sum or a projection may be beyond what one update may carry, so it has no limit.
+"""
 
 
 def _number_out(decimals: int) -> PlainValidator:
     def read(value: object) -> object:
         if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
             raise ValueError("must be a number")  # noqa: TRY004  # pydantic reports ValueErrors
-        if round(Decimal(str(value)), decimals) != Decimal(str(value)):
+        exponent = Decimal(str(value)).as_tuple().exponent
+        if not isinstance(exponent, int) or exponent < -decimals:
             raise ValueError(f"must be rounded to {decimals} decimals")
         return value
 

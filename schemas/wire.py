@@ -469,6 +469,7 @@ class AccountPlan(msgspec.Struct):
     timezone: Zone = Zone("UTC")
     period: Literal["flight", "weekly", "monthly", "quarterly"] = "flight"
     thresholds: Thresholds = msgspec.field(default_factory=Thresholds)
+    signals: dict[str, bool] = {}
 
 
 def decode_account_plan(value: bytes | None) -> AccountPlan | None:

@@ -134,7 +134,11 @@ def _add_explained(commands: Any, name: str, run: Callable[[argparse.Namespace],
 def _add_evaluate(commands: Any) -> None:
     evaluate = _add_offline(commands, "evaluate", _evaluate, "take one tick offline: files in, NDJSON out", EVALUATE)
     evaluate.add_argument("--as-of", required=True, metavar="TIME", help="the tick: an RFC 3339 time with an offset")
-    evaluate.add_argument(
+    _add_accounts(evaluate)
+
+
+def _add_accounts(command: Parser) -> None:
+    command.add_argument(
         "--accounts", nargs="?", const="", metavar="FILE", help="print the accounts as well; FILE: their caps"
     )
 
@@ -162,6 +166,7 @@ def _add_replay(commands: Any) -> None:
         action="store_true",
         help="print alerts, false alarms, lead times before exhaustion and delivery errors instead of events",
     )
+    _add_accounts(replay)
 
 
 def _add_compare(commands: Any) -> None:
@@ -243,7 +248,7 @@ def _replay(options: argparse.Namespace) -> int:
 
     _look_for_garbage_seldom()
     o = options
-    return replay(Options(o.plan, o.spend, o.tick, o.since, o.until, o.cuts, o.summary), topics)
+    return replay(Options(o.plan, o.spend, o.tick, o.since, o.until, o.cuts, o.summary, o.accounts), topics)
 
 
 def _compare(options: argparse.Namespace) -> int:

@@ -17,19 +17,13 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Final
 
-from worker.events import encode_body
 from worker.faults import Faults
 from worker.ledger import Ledger, LedgerLimits
-from worker.ledger.accounts import AccountLedger
-from worker.offline import as_numbered, batch, fold_plans, fold_spend, lines, take_tick
+from worker.offline import account_lines, fold_plans, fold_spend, lines, read_caps, take_tick
 from worker.recorded import read
 
 NO_OTHER_TICK: Final = 1 << 62
 """So long after the one tick that spend dated after it is parted by none (nanoseconds; 146 years)."""
-
-
-NO_CAPS: Final = ""
-"""Accounts are asked for, and none has a cap."""
 
 
 def evaluate(plan: str, spend: str, as_of: str, accounts: str | None = None) -> int:
@@ -60,24 +54,8 @@ def _events(plan: str, spend: str, accounts: str | None, tick: int, faults: Faul
     fold_plans(ledger, plan, faults)
     for items in read(spend, faults):
         fold_spend(ledger, spend, items, faults)
-    caps = None if accounts is None else _fold_caps(accounts, faults)
+    caps = None if accounts is None else read_caps(accounts, faults)
     if faults.a_file_is_unread:
         return iter(())
     told = lines(ledger, take_tick(ledger, tick, first=True))
-    return told if caps is None else chain(told, _accounts(ledger, caps, tick))
-
-
-# --- accounts --------------------------------------------------------------------------------------------------------
-
-
-def _fold_caps(name: str, faults: Faults) -> AccountLedger:
-    """The accounts with the caps of a file; of two of one account the later wins."""
-    ledger = AccountLedger(0, 0, plans=name, parts="")
-    for items in read(name, faults) if name != NO_CAPS else ():
-        faults.tell_caps(name, ledger.fold_plans(batch(name, items.numbers, items.values)), as_numbered)
-    return ledger
-
-
-def _accounts(ledger: Ledger, accounts: AccountLedger, tick: int) -> Iterator[bytes]:
-    """The lines of the accounts, once the campaigns of *ledger* are judged."""
-    yield from (encode_body(event.body) + b"\n" for event in accounts.judge_all(tick, ledger.take_rollup()))
+    return told if caps is None else chain(told, account_lines(ledger, caps, tick, first=True))

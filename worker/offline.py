@@ -14,9 +14,13 @@ from typing import Final
 from worker.events import encode_body
 from worker.faults import Fault, Faults
 from worker.ledger import CampaignEvent, Ledger, RecordBatch
+from worker.ledger.accounts import AccountLedger
 from worker.recorded import Items, read
 
 SLICE_CAMPAIGNS: Final = 10_000
+
+NO_CAPS: Final = ""
+"""Accounts are asked for, and none has a cap."""
 
 
 # --- items -----------------------------------------------------------------------------------------------------------
@@ -83,3 +87,20 @@ def lines(ledger: Ledger, events: Iterable[CampaignEvent]) -> Iterator[bytes]:
         told.setdefault(campaign, []).append(encode_body(event.body) + b"\n")
     for campaign in ledger.campaigns if told else ():
         yield from told.get(campaign, ())
+
+
+# --- accounts --------------------------------------------------------------------------------------------------------
+
+
+def read_caps(name: str, faults: Faults) -> AccountLedger:
+    """The accounts with the caps of a file; of two of one account the later wins."""
+    ledger = AccountLedger(0, 0, plans=name, parts="")
+    for items in read(name, faults) if name != NO_CAPS else ():
+        faults.tell_caps(name, ledger.fold_plans(batch(name, items.numbers, items.values)), as_numbered)
+    return ledger
+
+
+def account_lines(ledger: Ledger, accounts: AccountLedger, tick: int, *, first: bool = False) -> Iterator[bytes]:
+    """The lines of the accounts, once the campaigns of *ledger* are judged."""
+    judged = accounts.judge_all(tick, ledger.take_rollup(), first=first)
+    yield from (encode_body(event.body) + b"\n" for event in judged)

@@ -185,6 +185,7 @@ def account_snapshot(account: str = "account-1", tick: int = NOON, **changed: An
         "spendable": "170000.00",
         "period_start": "2026-01-01T00:00:00Z",
         "period_end": "2026-04-01T00:00:00Z",
+        "exact": True,
     }
     return body | changed
 

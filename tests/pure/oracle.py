@@ -56,6 +56,7 @@ NOT_EVIDENCE = {"rule", "rule_read"}  # fmt: skip
 DECIMALS = {"JPY": 0, "KWD": 3, "BHD": 3}
 
 Totals = dict[tuple[str | None, str | None], dict[str, Fraction]]
+Added = tuple[Fraction, Fraction, Fraction, Fraction | None]
 
 
 def figures_of(body: Json) -> Json:
@@ -660,6 +661,8 @@ class Oracle:
         """Those told in this flight or period."""
         self.told: Totals = {}
         """What the last closing or revised snapshot counted."""
+        self.adds: Added | None = None
+        """Budget, spend, expected and projected spend of the last snapshot that is no revision, unrounded."""
 
     # -- input
     def plan(self, raw: Json, counts_from: str | None = None) -> None:
@@ -922,6 +925,9 @@ class Taking:
             and (update["event_time"] < at if before_end else update["event_time"] <= at)
             and (self.lower is None or update["event_time"] >= self.lower)
         ]
+        if not revision:
+            final_spend = self.final(spend, expected, at)[2]
+            self.oracle.adds = (campaign.budget, spend, expected, final_spend)
         figures = {
             "timestamp": text_of(self.at),
             "total_budget": campaign.told_budget(currency),
@@ -956,14 +962,22 @@ class Taking:
         return "snapshot_taken", figures
 
     # -- projection [11]
+    def final(
+        self, spend: Fraction, expected: Fraction, at: Fraction
+    ) -> tuple[str | None, Callable[[Fraction], Fraction] | None, Fraction | None]:
+        """The method, its path, and what will be spent by the end."""
+        if expected == 0:
+            return None, None, None
+        method, path = self.projected_by(spend, expected, at)
+        # At the end nothing is still to come.
+        return method, path, spend if at >= self.campaign.end else path(self.campaign.end)
+
     def projection(self, spend: Fraction, at: Fraction, *, before_end: bool = False) -> Json:
         """What is projected of a campaign that has spent so much by *at*."""
         campaign, currency = self.campaign, self.version.currency
         expected = self.expected("campaign", campaign.scope_id, at)
         at_most = max(campaign.budget, spend)
-        method, path = (None, None) if expected == 0 else self.projected_by(spend, expected, at)
-        # At the end nothing is still to come.
-        final = None if path is None else spend if at >= campaign.end else path(campaign.end)
+        method, path, final = self.final(spend, expected, at)
         exhausted = None
         if spend >= campaign.budget:
             exhausted = self.observed(before_end=before_end)
@@ -1346,10 +1360,11 @@ class Taking:
             names = ("projected_exhaustion_at", "dark_days", "projected_spend", "projection_method")
             found["exhaustion_projected", *key] = {name: projection[name] for name in names}
         for name, evidence in found.items():
-            grace = self.version.threshold("grace_days") * DAY
-            if name[0] == "exhaustion_projected":
-                grace = ZERO if used >= 1 else DAY
-            may_open = self.version.get("status", "active") == "active" and self.at >= campaign.start + grace
+            is_projected = name[0] == "exhaustion_projected"
+            grace = DAY if is_projected else self.version.threshold("grace_days") * DAY
+            # A budget that is used up is no projection, even before the flight.
+            in_time = self.at >= campaign.start + grace or (is_projected and used >= 1)
+            may_open = self.version.get("status", "active") == "active" and in_time
             if self.version.wants(name[0]) and (may_open or name in self.oracle.alerts):
                 yield name, evidence
 
@@ -1522,8 +1537,46 @@ def band(size: Fraction) -> str:
 
 
 def evaluate(plans: Iterable[Json], updates: Iterable[Json], as_of: str) -> dict[str, list[Told]]:
+    """What `pacing evaluate` must tell of each campaign."""
+    told = {name: oracle.tick(as_of, first=True) for name, oracle in oracles_of(plans, updates).items()}
+    return {name: events for name, events in told.items() if events}
+
+
+def accounts(plans: Iterable[Json], updates: Iterable[Json], as_of: str) -> dict[tuple[str, str], Json]:
+    """The figures of each account and currency without a cap: sums of what is exact, each printed once [General]."""
+    added: dict[tuple[str, str], list[Added]] = {}
+    for oracle in oracles_of(plans, updates).values():
+        for _, head in oracle.tick(as_of, first=True)[:1]:
+            assert oracle.adds is not None
+            added.setdefault((head["account_id"], head["currency"]), []).append(oracle.adds)
+    return {key: account_of(children, key[1]) for key, children in added.items()}
+
+
+def account_of(children: list[Added], currency: str) -> Json:
+    """What campaigns of one currency come to."""
+    budget, spend, expected = (sum(column, ZERO) for column in list(zip(*children, strict=True))[:3])
+    finals = [child[3] for child in children if child[3] is not None]
+    variance = spend / budget - expected / budget
+    return {
+        "campaigns": len(children),
+        "total_budget": amount(budget, currency),
+        "children_budget": amount(budget, currency),
+        "total_spend": money(spend, currency),
+        "expected_spend": derived(expected, currency),
+        "pacing_pct": pct(spend / expected) if expected else None,
+        "deviation_pct": pct(spend / expected - 1) if expected else None,
+        "budget_used_pct": pct(spend / budget),
+        "variance_pp": pct(variance),
+        "band": band(abs(variance) * 100),
+        "projected_spend": derived(sum(finals, ZERO), currency) if len(finals) == len(children) else None,
+        "spendable": amount(sum((max(ZERO, child[0] - child[1]) for child in children), ZERO), currency),
+        "exact": True,
+    }
+
+
+def oracles_of(plans: Iterable[Json], updates: Iterable[Json]) -> dict[str, Oracle]:
     """
-    What `pacing evaluate` must tell of each campaign.
+    An oracle for each campaign of two files.
 
     Versions count by `effective_at`, by default from the start of their flight [1]; of equals the later in the file.
     """
@@ -1543,8 +1596,7 @@ def evaluate(plans: Iterable[Json], updates: Iterable[Json], as_of: str) -> dict
         for other, oracle in oracles.items():
             if other != name:
                 oracle.elsewhere += accepted
-    told = {name: oracle.tick(as_of, first=True) for name, oracle in oracles.items()}
-    return {name: events for name, events in told.items() if events}
+    return oracles
 
 
 def everything_accepted(updates: Iterable[Json], plans: Iterable[Json]) -> dict[str, list[tuple[str, Fraction]]]:

@@ -209,9 +209,9 @@ class AccountLedger:
         self.last_tick = tick
         return AccountSlice(tick, complete, len(now), events, done=True)
 
-    def judge_all(self, tick: int, sums: Mapping[AccountKey, Sums]) -> list[Event]:
-        """All accounts at a *tick* with nothing before it, of the sums of a file."""
-        return self.judge(tick, sums, self._keys(sums), complete=True, first=True)
+    def judge_all(self, tick: int, sums: Mapping[AccountKey, Sums], *, first: bool) -> list[Event]:
+        """All accounts at a *tick* of a file, of its sums; *first*: there was none before it."""
+        return self.judge(tick, sums, self._keys(sums), complete=True, first=first)
 
     def _keys(self, sums: Mapping[AccountKey, Sums]) -> list[AccountKey]:
         """Every account that a tick with these *sums* is about, in order."""

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from operator import add
 from typing import Any, Final, NamedTuple
 
-from worker.ledger.cells import ATTRIBUTION, COUNT, DAY, LATEST, NEVER, Cell, Key, TickCuts, awkward, lasting
+from worker.ledger.cells import ATTRIBUTION, COUNT, DAY, LATEST, NEVER, UPDATES, Cell, Key, TickCuts, awkward, lasting
 from worker.ledger.kinds import CAMPAIGN, COUNTED, HISTORY, LOCAL_DAYS
 from worker.ledger.packing import Pair, decode, encode, pack_cells, unpack_cell, unpack_spend
 from worker.ledger.rhythm import Rhythm
@@ -263,12 +263,11 @@ class Campaign:
         last = last if self.is_ticked else None
         new: list[tuple[int, Totals]] = []
         late = 0
-        for due in self.pending.within(0, tick + 1):
-            cell = self.pending.take(due)
-            if cell.held:
-                new.append((cell.lo, self._count_cell(cell)))
+        for cell in self.pending.take_through(tick):
             if last is not None and cell.lo <= last:
                 late += cell.spend()
+            if cell.held:
+                new.append((cell.lo, self._count_cell(cell)))
         if new or not self.is_ticked:
             self.mark(CAMPAIGN)
         self.is_ticked = True
@@ -312,14 +311,14 @@ class Campaign:
         return NEVER
 
     def _count_cell(self, cell: Cell) -> Totals:
-        """Add a cell to all that is counted; its figures by attribution."""
+        """Add a cell to all that is counted, and leave it to that; its figures by attribution."""
         counted: Totals = {}
+        spend = cell.spend()
         for held in cell.held.values():
             _add(counted, self.names[held[ATTRIBUTION]], held)
         self.latest = max(self.latest, cell.latest)
         _add_all(self.totals, counted)
         self._keep(cell)
-        spend = cell.spend()
         if self.rhythm is not None and self.rhythm.count(cell.lo, spend):
             self.mark(LOCAL_DAYS)
         if self.stretches is not None:
@@ -339,7 +338,14 @@ class Campaign:
         if recent is None:
             recent = self.recent[lo] = Cell(lo, hi)
         for key, held in cell.held.items():
-            recent.add((key[0], key[1], None), held[ATTRIBUTION], held[:COUNT], held[LATEST])
+            name = (key[0], key[1], None)
+            if name in recent.held:
+                recent.add(name, held[ATTRIBUTION], held[:COUNT], held[LATEST])
+            else:
+                # Nobody else has it any more, and how many updates it was is of no use any more.
+                recent.held[name] = held
+                held[UPDATES] = 0
+                recent.packed = None
 
     def _cases(self) -> dict[str, Case]:
         return {kind: Case(count, self._amounts(amounts)) for kind, (count, amounts) in self.cases.items()}
@@ -371,7 +377,10 @@ class Campaign:
         self.prefixes = {cut: prefix for cut, prefix in self.prefixes.items() if cut in self.asked}
         self.asked.clear()
         if len(self.recent) > recent:
-            self._store(sorted(self.recent)[:-KEPT])
+            starts = sorted(self.recent)
+            # Days that are over, if there are any: so a day is written once, and is not read for that.
+            over = [lo for lo in starts[:-KEPT] if lo // DAY < starts[-KEPT] // DAY]
+            self._store(over or starts[:-KEPT])
 
     def _store(self, starts: Iterable[int]) -> None:
         """Move counted cells to their days."""

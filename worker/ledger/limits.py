@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 SECOND_MS = 1_000
 DAY_MS = 86_400 * SECOND_MS
-HALF_A_DAY = 48
-"""Quarters of an hour."""
+A_DAY = 98
+"""The quarters of an hour of a day, and the two that stay when it is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +53,11 @@ class LedgerLimits:
     """Versions of a campaign's plan: each bends the expected curve of those after it."""
 
     @classmethod
-    def unbounded(cls, *, tick_nanos: int, recent: int = HALF_A_DAY) -> LedgerLimits:
+    def unbounded(cls, *, tick_nanos: int, recent: int = A_DAY) -> LedgerLimits:
         """
         For files, which are read whole and end: everything is remembered.
 
-        No record is written of a day, so counted cells move there half a day at a time: a twelfth of the work.
+        No record is written of a day, so counted cells move there a day at a time, once it is over.
         """
         most = sys.maxsize
         return cls(

@@ -52,6 +52,8 @@ def open_tick(book: Book, tick: int, *, complete: bool, first: bool) -> None:
     book.tick_first = first
     book.tick_done = None
     book.tick_campaigns = 0
+    # Where nobody asks for accounts, the last tick's sums are still there.
+    book.rollup.take()
     book.tick_ordinal = book.memory.end
     book.sources.cut(tick)
     book.move_ticks(tick, tick + book.ticks.every)

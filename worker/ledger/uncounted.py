@@ -128,6 +128,23 @@ class Uncounted:
         self.drop(cell)
         return value
 
+    def take_through(self, instant: int) -> list[Cell]:
+        """Take the cells away that begin by an instant; what they held, in order of time."""
+        taken = []
+        last = instant // DAY
+        for number in sorted(number for number in self.days if number <= last):
+            day = self.day(number)
+            due = sorted(start for start in day if start <= instant)
+            for start in due:
+                cell = day.pop(start)
+                taken.append(self.value(cell))
+                for row in cell.held.values():
+                    self.sheet.close(row)
+            self.cells -= len(due)
+            if not day:
+                del self.days[number]
+        return taken
+
     def drop(self, cell: OpenCell) -> None:
         """Take a cell away."""
         for row in cell.held.values():

@@ -14,7 +14,8 @@ the account's. Source: contract, Topics and Events out; field definitions 14, 17
 - a cap runs out where the even line from what is spent at the tick to `projected_spend` at the window's end reaches it;
   a cap that is used up ran out at the tick that saw it first (a partition's parts tell no event times), until credits
   or a higher cap leave something of it again. Without a cap the sum of budgets is no limit, and nothing runs out;
-- the signals of `period_signals` are told of an account under a cap, by the same rules. Apart from `over_budget` the
+- the signals of `period_signals` are told of an account under a cap, by the same rules, unless its `signals` switch
+  them off, `over_budget` as well. Apart from `over_budget` the
   others are about single updates, feeds or days, and are told of their campaigns;
 - without a cap an account has no flight: `elapsed_pct` is of the time that holds its campaigns' windows;
 - an account is judged by its cap's thresholds, else by a plan's defaults; while no campaign is active no deviation
@@ -36,10 +37,11 @@ from schemas.fields import minor_digits
 from schemas.wire import Fault
 from worker.pacing.amounts import DAY, currency_of, percent, share, time_text
 from worker.pacing.curves import elapsed
+from worker.pacing.density import Ratio
 from worker.pacing.deviation import Reason, live, resolved
 from worker.pacing.expected import planned
 from worker.pacing.identity import event_id
-from worker.pacing.period_signals import Before, milestones_reached, signals_of
+from worker.pacing.period_signals import MILESTONE, Before, milestones_reached, signals_of
 from worker.pacing.periods import window_at
 from worker.pacing.plan import Flight, Plan
 from worker.pacing.projection import Projection
@@ -71,6 +73,7 @@ def read_account_plan(message: wire.AccountPlan) -> Plan | tuple[Fault, ...]:
             timezone=message.timezone,
             period=message.period,
             thresholds=message.thresholds,
+            signals=message.signals,
         )
     )
 
@@ -147,11 +150,11 @@ class Tick(NamedTuple):
         """Where the account stands, with what is expected by *as_of*."""
         sums, cap = self.sums, self.cap
         if cap is None:
-            budget, expected = sums.budget, (sums.expected, 1)
+            (budget, scale), expected = sums.budgets, sums.expects
         else:
-            budget, expected = cap.total_budget, planned(cap.total_budget, self.window, None, as_of)
+            budget, scale, expected = cap.total_budget, 1, planned(cap.total_budget, self.window, None, as_of)
         spend, (num, den) = sums.spend + self.closed_spend, expected
-        return Standing("account", self.key[0], budget, self.window, [spend], expected, spend * den - num)
+        return Standing("account", self.key[0], budget, self.window, [spend], expected, spend * den - num, scale)
 
     @property
     def closed_spend(self) -> int:
@@ -266,13 +269,14 @@ def _signals(
     tick: Tick, standing: Standing, projection: Projection, before: AccountState
 ) -> tuple[list[Event], AccountState]:
     """What is raised and cleared, and what is remembered with it."""
-    now = [*over_budget(tick.plan, [standing])]
+    now, silenced = [*over_budget(tick.plan, [standing])], tick.plan.silenced
     milestones, spent_at = 0, None
     if tick.cap is not None:
         told = Before(before.alerts, before.milestones)
         now += signals_of(tick.plan, standing, projection, tick.as_of, told, is_paused=not tick.sums.active)
-        milestones = max(before.milestones, milestones_reached(standing))
+        milestones = max(before.milestones, 0 if MILESTONE in silenced else milestones_reached(standing))
         spent_at = projection.exhausted_at if _is_spent(standing) else None
+    now = [signal for signal in now if signal.kind not in silenced]
     up = {alert_key(signal) for signal in now}
     alerts, events = changed(tick.teller, before.up, [key for key in before.up if key not in up], now)
     others = {key: alert for key, alert in alerts.items() if alert.kind != OVER_BUDGET}
@@ -289,13 +293,13 @@ def _projection(tick: Tick, standing: Standing, state: AccountState) -> Projecti
 
     It has no method: each campaign has its own.
     """
-    sums = tick.sums
-    known = sums.campaigns and not sums.unprojected
-    final = sums.projected + tick.closed_spend if known else None
-    return Projection(None, None if final is None else (final, 1), _exhausted_at(tick, standing, final, state))
+    final, closed = tick.sums.projects, tick.closed_spend
+    if final is not None:
+        final = final[0] + closed * final[1], final[1]
+    return Projection(None, final, _exhausted_at(tick, standing, final, state))
 
 
-def _exhausted_at(tick: Tick, standing: Standing, final: int | None, state: AccountState) -> int | None:
+def _exhausted_at(tick: Tick, standing: Standing, final: Ratio | None, state: AccountState) -> int | None:
     """The first nanosecond at which the even line to *final* reaches the cap, strictly before the window's end."""
     if tick.cap is None:
         return None
@@ -303,14 +307,16 @@ def _exhausted_at(tick: Tick, standing: Standing, final: int | None, state: Acco
         is_remembered = state.window == tick.window and state.spent_at is not None
         return state.spent_at if is_remembered else tick.as_of
     budget, spend, end = standing.budget, standing.figures[0], tick.window.end
-    if final is None or final <= budget:
+    if final is None or final[0] <= budget * final[1]:
         return None
+    num, den = final
     # Rounded up: the line is below the cap at any earlier nanosecond.
-    at = tick.as_of - (budget - spend) * (end - tick.as_of) // (spend - final)
+    at = tick.as_of - (budget - spend) * (end - tick.as_of) * den // (spend * den - num)
     return at if at < end else None
 
 
 def _is_spent(standing: Standing) -> bool:
+    """Whether a cap is used up, which is a whole number of nanos."""
     return standing.figures[0] >= standing.budget
 
 
@@ -321,7 +327,8 @@ def _snapshot(tick: Tick, standing: Standing, projection: Projection, identity: 
     """The contract's fields in its order, then what it leaves room for."""
     sums, cap, window = tick.sums, tick.cap, tick.window
     currency = currency_of(minor_digits(tick.key[1]) or 0)
-    budget, spend, (num, den) = standing.budget, standing.figures[0], standing.expected
+    budget, scale, spend, (num, den) = standing.budget, standing.scale, standing.figures[0], standing.expected
+    children, of = sums.budgets
     pacing, deviation = pacing_of(standing)
     final, exhausted_at = projection.spend, projection.exhausted_at
     head: dict[str, Any] = {
@@ -336,34 +343,34 @@ def _snapshot(tick: Tick, standing: Standing, projection: Projection, identity: 
         "campaigns": sums.campaigns,
     }
     return head | {
-        "total_budget": currency.carried(budget),
-        "children_budget": currency.carried(sums.budget),
+        "total_budget": currency.budget_of(budget, scale),
+        "children_budget": currency.budget_of(children, of),
         "total_spend": currency.carried(spend),
         "expected_spend": currency.derived(num, den),
         "pacing_pct": pacing,
         "deviation_pct": deviation,
-        "budget_used_pct": percent(spend, budget) if budget else None,
+        "budget_used_pct": percent(spend * scale, budget) if budget else None,
         "elapsed_pct": percent(elapsed(window, tick.as_of), window.end - window.start),
-        "variance_pp": percent(standing.gap, budget * den) if budget else None,
-        "band": band(standing.gap, budget * den) if budget else None,
-        "projected_spend": None if final is None else currency.carried(final[0]),
+        "variance_pp": percent(standing.gap * scale, budget * den) if budget else None,
+        "band": band(standing.gap * scale, budget * den) if budget else None,
+        "projected_spend": None if final is None else currency.derived(*final),
         "projected_exhaustion_at": None if exhausted_at is None else time_text(exhausted_at),
         "dark_days": None if exhausted_at is None else share(window.end - exhausted_at, DAY),
         "worst_child": _worst_child(sums),
         "cap": None if cap is None else currency.carried(budget),
-        "cap_difference": None if cap is None else currency.carried(budget - sums.budget),
+        "cap_difference": None if cap is None else currency.difference(budget * of - children, of),
         "closed_spend": currency.carried(tick.closed_spend),
-        "spendable": currency.carried(_spendable(tick, spend)),
+        "spendable": currency.difference(*_spendable(tick, spend)),
         "period_start": time_text(window.start),
         "period_end": time_text(window.end),
+        "exact": sums.is_exact,
     }
 
 
-def _spendable(tick: Tick, spend: int) -> int:
+def _spendable(tick: Tick, spend: int) -> Ratio:
     """The lowest wins: what the cap leaves, or what the campaigns may still spend."""
-    if tick.cap is None:
-        return tick.sums.left
-    return max(0, min(tick.cap.total_budget - spend, tick.sums.left))
+    left, of = tick.sums.leaves
+    return (left, of) if tick.cap is None else (max(0, min((tick.cap.total_budget - spend) * of, left)), of)
 
 
 def _worst_child(sums: Sums) -> Body | None:

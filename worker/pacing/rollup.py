@@ -1,11 +1,16 @@
 """
 The roll-up: what the campaigns of an account come to at a tick, added up in any order.
 
-The law of this file: **a roll-up is the sum of what was told**. Spend is added exactly; a budget that is no whole
-number of nanos, and every expected or projected spend, is added as the campaign's own snapshot prints it, rounded once.
-So whoever adds up the snapshots of a tick gets the account's figures to the last digit, and a sum over thousands of
-flights stays an integer. Only the worst child is chosen by unrounded deviations. Source: contract, Events out; field
-definitions 17 and 18. What the contract leaves open:
+The law of this file: **exact, and the same in any order**. Spend is a whole number of nanos. Budgets, expected and
+projected spends are fractions: of each its whole nanos are added (rounded half-even), and apart what these leave out,
+the *rest*, over the least common denominator of all. So nothing is rounded before the account is judged or printed.
+
+The common denominator grows with every flight that has nothing in common with the others. Flights by the day, of up to
+a year, need 520 bits together, whatever their lengths; some thousand that begin at unrelated seconds pass `MOST_BITS`.
+Then the rest is given up, the whole nanos stand alone, half a nano off a campaign at the most, and the account says
+that it is not exact. That, too, is a function of the set: a least common denominator only grows.
+
+Source: contract, Events out; field definitions 17 and 18. What the contract leaves open:
 
 - a campaign counts where the tick has told a snapshot of it that is no revision; the last of these, where a period
   closed at the same tick;
@@ -15,15 +20,27 @@ definitions 17 and 18. What the contract leaves open:
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from math import gcd, lcm
+from typing import Final, NamedTuple
 
 import msgspec
 
+from worker.pacing.density import Ratio
 from worker.pacing.plan import Flight, Plan
 from worker.pacing.standing import Standing
 
 AccountKey = tuple[str, str]
 """(account_id, currency): money of two currencies is never added."""
+
+Rest = Ratio | None
+"""What whole nanos leave out of a sum, as num / den; None where *den* would have more than `MOST_BITS`."""
+
+Parted = tuple[int, Rest]
+"""An amount as whole nanos and the rest of it."""
+
+NO_REST: Final = (0, 1)
+MOST_BITS: Final = 14_000
+"""Python writes no integer of more than 4,300 digits (14,284 bits) unless told to."""
 
 
 class Worst(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -40,59 +57,91 @@ class Worst(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Child(NamedTuple):
-    """What a campaign adds to its account at a tick: money in nanos, *flight* the window its figures are of."""
+    """What a campaign adds to its account at a tick, in nanos; *flight* is the window its figures are of."""
 
     account_id: str
     currency: str
     is_active: bool
-    budget: int
+    budget: Ratio
     spend: int
-    expected: int
+    expected: Ratio
     flight: Flight
-    projected: int | None
+    projected: Ratio | None
     """None: its snapshot tells none."""
     worst: Worst | None
     """The campaign's own deviation; None where nothing is expected."""
 
 
-def child_of(plan: Plan, standing: Standing, projected: str | None, *, is_final: bool) -> Child:
-    """What a campaign that stands at *standing* adds, whose snapshot tells this `projected_spend`."""
-    num, den = standing.expected
-    unit = 10 ** (9 - plan.minor_digits)
-    budget, scale = standing.budget, standing.scale
+def child_of(plan: Plan, standing: Standing, projected: Ratio | None, *, is_final: bool) -> Child:
+    """What a campaign that stands at *standing* adds, whose spend is projected so."""
+    num = standing.expected[0]
     return Child(
         plan.account_id,
         plan.currency,
         plan.status == "active" and not is_final,
-        budget if scale == 1 else as_told(budget, scale, unit),
+        (standing.budget, standing.scale),
         standing.figures[0],
-        as_told(num, den, unit),
+        standing.expected,
         standing.flight,
-        None if projected is None else int(projected.replace(".", "")) * unit,
+        projected,
         Worst(plan.campaign_id, standing.gap, num) if num else None,
     )
 
 
-def as_told(num: int, den: int, unit: int) -> int:
+def parted(amount: Ratio) -> Parted:
     """
-    num / den nanos as it is printed: rounded half-even to whole *unit*s (nanos of a minor unit).
+    An amount as whole nanos, rounded half-even, and the rest of it in lowest terms.
 
-    >>> as_told(5, 2, 1), as_told(7, 2, 1), as_told(-5, 2, 1)
-    (2, 4, -2)
+    >>> parted((7, 3)), parted((6, 4)), parted((-1, 3)), parted((8, 4))
+    ((2, (1, 3)), (2, (-1, 2)), (0, (-1, 3)), (2, (0, 1)))
     """
-    whole = den * unit
-    count, rest = divmod(2 * num + whole, 2 * whole)
-    if rest == 0:
-        count -= count & 1
-    return count * unit
+    num, den = amount
+    whole, over = divmod(num, den)
+    if not over:
+        return whole, NO_REST
+    if 2 * over > den or (2 * over == den and whole & 1):
+        whole, over = whole + 1, over - den
+    common = gcd(over, den)
+    return whole, (over // common, den // common)
+
+
+def added(one: Rest, other: Rest) -> Rest:
+    """
+    The sum of two rests over their least common denominator.
+
+    >>> added((1, 4), (-1, 6)), added((1, 4), None), added((1, 1 << 7000), (1, 3**7000))
+    ((1, 12), None, None)
+    """
+    if one is None or other is None:
+        return None
+    (num, den), (more, of) = one, other
+    times, over = divmod(den, of)
+    if not over:
+        return num + more * times, den
+    common = lcm(den, of)
+    if common.bit_length() > MOST_BITS:
+        return None
+    return num * (common // den) + more * (common // of), common
+
+
+def total(nanos: int, rest: Rest) -> Ratio:
+    """
+    What whole nanos and their rest come to, over 1 where that is whole; of a rest that was given up, the nanos alone.
+
+    >>> total(2, (1, 3)), total(2, (4, 2)), total(2, None)
+    ((7, 3), (4, 1), (2, 1))
+    """
+    num, den = rest or NO_REST
+    whole, over = divmod(num, den)
+    return (nanos * den + num, den) if over else (nanos + whole, 1)
 
 
 class Sums(msgspec.Struct, omit_defaults=True):
     """
-    The campaigns of one account in one currency, added up; money in nanos.
+    The campaigns of one account in one currency, added up; money in nanos, whole ones and the rests of each sum.
 
     *left* is what campaigns may still spend, none less than nothing; *start* and *end* hold all their windows. *closed*
-    is what campaigns that are told no more have spent, by flight.
+    is what campaigns that are told no more have spent, by flight. Fields are only added at the end, with a default.
     """
 
     campaigns: int = 0
@@ -109,19 +158,20 @@ class Sums(msgspec.Struct, omit_defaults=True):
     worst: Worst | None = None
     closed: dict[str, int] = {}
     """By "start end"."""
+    budget_rest: Rest = NO_REST
+    expected_rest: Rest = NO_REST
+    left_rest: Rest = NO_REST
+    projected_rest: Rest = NO_REST
 
     def add(self, child: Child) -> None:
         """Add a campaign."""
+        budget, scale = child.budget
+        left = max(0, budget - child.spend * scale), scale
         self.campaigns += 1
         self.active += child.is_active
-        self.budget += child.budget
         self.spend += child.spend
-        self.expected += child.expected
-        self.left += max(0, child.budget - child.spend)
-        if child.projected is None:
-            self.unprojected += 1
-        else:
-            self.projected += child.projected
+        self._add(parted(child.budget), parted(child.expected), parted(left), parted(child.projected or (0, 1)))
+        self.unprojected += child.projected is None
         self._hold(child.flight.start, child.flight.end)
         self._compare(child.worst)
 
@@ -129,17 +179,50 @@ class Sums(msgspec.Struct, omit_defaults=True):
         """Add what others have added up of the same account and currency."""
         self.campaigns += other.campaigns
         self.active += other.active
-        self.budget += other.budget
         self.spend += other.spend
-        self.expected += other.expected
-        self.left += other.left
-        self.projected += other.projected
+        self._add(
+            (other.budget, other.budget_rest),
+            (other.expected, other.expected_rest),
+            (other.left, other.left_rest),
+            (other.projected, other.projected_rest),
+        )
         self.unprojected += other.unprojected
         if other.start is not None and other.end is not None:
             self._hold(other.start, other.end)
         self._compare(other.worst)
         for flight, spend in other.closed.items():
             self.closed[flight] = self.closed.get(flight, 0) + spend
+
+    def _add(self, budget: Parted, expected: Parted, left: Parted, projected: Parted) -> None:
+        self.budget, self.budget_rest = self.budget + budget[0], added(self.budget_rest, budget[1])
+        self.expected, self.expected_rest = self.expected + expected[0], added(self.expected_rest, expected[1])
+        self.left, self.left_rest = self.left + left[0], added(self.left_rest, left[1])
+        self.projected, self.projected_rest = self.projected + projected[0], added(self.projected_rest, projected[1])
+
+    @property
+    def budgets(self) -> Ratio:
+        """The campaigns' budgets."""
+        return total(self.budget, self.budget_rest)
+
+    @property
+    def expects(self) -> Ratio:
+        """What is expected of the campaigns."""
+        return total(self.expected, self.expected_rest)
+
+    @property
+    def leaves(self) -> Ratio:
+        """What the campaigns may still spend."""
+        return total(self.left, self.left_rest)
+
+    @property
+    def projects(self) -> Ratio | None:
+        """What the campaigns are projected to spend; None where one has no projection, or there is none."""
+        return None if self.unprojected or not self.campaigns else total(self.projected, self.projected_rest)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether no rest was given up."""
+        return None not in {self.budget_rest, self.expected_rest, self.left_rest, self.projected_rest}
 
     def close(self, flight: Flight, spend: int) -> None:
         """Add what a campaign has spent that is told no more."""

@@ -68,9 +68,7 @@ class Teller:
         body["snapshot_id"] = snapshot_id
         body["timestamp"] = self.tick
         body.update(snapshot_fields(self.plan, scopes, taken, projection))
-        child = (
-            None if taken.revision else child_of(self.plan, scopes[0], body["projected_spend"], is_final=taken.final)
-        )
+        child = None if taken.revision else child_of(self.plan, scopes[0], projection.spend, is_final=taken.final)
         return Event("snapshot_taken", body, child)
 
     def deviation(self, step: Step, standing: Standing, snapshot_id: str | None) -> Event:

@@ -10,7 +10,8 @@ from typing import Final, NamedTuple
 from schemas.fields import NANOS
 from worker.faults import Faults
 from worker.ledger import CampaignEvent, Ledger
-from worker.offline import lines
+from worker.ledger.accounts import AccountLedger
+from worker.offline import account_lines, lines, read_caps
 from worker.replay import arrival, cuts
 from worker.replay.arrival import Span, Tell
 from worker.replay.backtest import Backtest
@@ -30,6 +31,8 @@ class Options(NamedTuple):
     until: str | None
     cuts: str | None
     summary: bool
+    accounts: str | None = None
+    """None: they are not asked for; else the file of their caps, or `NO_CAPS`."""
 
 
 def replay(options: Options, topics: cuts.Topics | None) -> int:
@@ -39,13 +42,18 @@ def replay(options: Options, topics: cuts.Topics | None) -> int:
     Returns the exit code: 0, or 2 if there was a fault. What is good in the files is replayed in either case.
     """
     faults = Faults()
-    faults.one_standard_input(plan=options.plan, spend=options.spend, cuts=options.cuts)
+    faults.one_standard_input(plan=options.plan, spend=options.spend, cuts=options.cuts, accounts=options.accounts)
     every = _every(options, faults)
     span = _span(options, faults)
+    if options.accounts is not None and (options.summary or options.cuts is not None):
+        faults.tell_option("--accounts", "not with --summary or --cuts, which are about campaigns")
     if faults.found:
         return faults.code
+    caps = None if options.accounts is None else read_caps(options.accounts, faults)
+    if faults.a_file_is_unread:
+        return faults.code
     backtest = Backtest() if options.summary else None
-    tell = _printing(span) if backtest is None else _summing(span, backtest)
+    tell = _printing(span, caps) if backtest is None else _summing(span, backtest)
     bar = options.summary or not sys.stdout.isatty()
     if options.cuts is not None and topics is not None:
         cuts.replay(options.plan, options.spend, options.cuts, topics, tell, faults, bar=bar)
@@ -78,11 +86,12 @@ def _span(options: Options, faults: Faults) -> Span:
     return Span(first, last)
 
 
-def _printing(span: Span) -> Tell:
-    """Print each event of the ticks in *span*."""
+def _printing(span: Span, accounts: AccountLedger | None) -> Tell:
+    """Print each event of the ticks in *span*; where *accounts* are asked for, theirs after the campaigns'."""
 
     def tell(ledger: Ledger, tick: int, events: Iterator[CampaignEvent]) -> None:
         told = list(lines(ledger, events))
+        told += () if accounts is None else account_lines(ledger, accounts, tick)
         if span.holds(tick):
             sys.stdout.buffer.writelines(told)
 

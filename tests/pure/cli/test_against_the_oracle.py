@@ -18,6 +18,7 @@ from tests.pure import oracle
 from tests.pure.pacing.feeding import steady
 from tests.pure.pacing.test_against_the_oracle import DAYS, at, plans, updates
 from worker.evaluate import evaluate
+from worker.offline import NO_CAPS
 
 Json = dict[str, Any]
 CAMPAIGNS = ("c-1", "c-2", "c-3")
@@ -41,19 +42,23 @@ def spend() -> st.SearchStrategy[list[Json]]:
     return st.lists(named.map(lambda pair: {**pair[0], "campaign_id": pair[1]}), max_size=25)
 
 
-def printed(plan: list[Json], fed: list[Json], as_of: str, *, array: bool) -> dict[str, list[oracle.Told]]:
-    """What the command prints of each campaign, as the oracle tells it; each campaign in one piece."""
+def output(plan: list[Json], fed: list[Json], as_of: str, *, array: bool, accounts: str | None = None) -> list[Json]:
+    """The events that the command prints."""
     with tempfile.TemporaryDirectory() as folder:
         for name, items in (("plan", plan), ("spend", fed)):
             text = json.dumps(items) if array else "\n".join(map(json.dumps, items))
             (Path(folder) / name).write_text(text)
         out, faults = io.TextIOWrapper(io.BytesIO(), encoding="utf-8"), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(faults):
-            evaluate(f"{folder}/plan", f"{folder}/spend", as_of)
+            evaluate(f"{folder}/plan", f"{folder}/spend", as_of, accounts)
         out.seek(0)
-        events = [json.loads(line) for line in out]
+        return [json.loads(line) for line in out]
+
+
+def printed(plan: list[Json], fed: list[Json], as_of: str, *, array: bool) -> dict[str, list[oracle.Told]]:
+    """What the command prints of each campaign, as the oracle tells it; each campaign in one piece."""
     told: dict[str, list[oracle.Told]] = {}
-    for event in events:
+    for event in output(plan, fed, as_of, array=array):
         kind = event["event_type"].removeprefix("pacing.")
         told.setdefault(event["campaign_id"], []).append((kind, oracle.figures_of(event)))
     return told
@@ -76,3 +81,17 @@ def test_evaluate_tells_what_the_oracle_tells(plan: list[Json], fed: list[Json],
     order = dict.fromkeys(version["campaign_id"] for version in plan)
     assert list(told) == [name for name in order if name in expected]
     assert {name: steady(one) for name, one in told.items()} == {name: steady(one) for name, one in expected.items()}
+
+
+@given(plan=versions(), fed=spend(), half_days=st.integers(0, 2 * DAYS + 4))
+@settings(max_examples=50, deadline=None)
+def test_an_account_is_the_sum_of_what_is_exact_rounded_once(plan: list[Json], fed: list[Json], half_days: int) -> None:
+    as_of = at(half_days)
+    expected = oracle.accounts(plan, json.loads(json.dumps(fed), parse_float=Decimal), as_of)
+    events = output(plan, fed, as_of, array=False, accounts=NO_CAPS)
+    told = {
+        (event["account_id"], event["currency"]): event
+        for event in events
+        if event["event_type"] == "pacing.account_snapshot_taken"
+    }
+    assert {key: {name: body[name] for name in expected[key]} for key, body in told.items()} == expected

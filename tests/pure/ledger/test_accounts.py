@@ -37,7 +37,7 @@ def ledger() -> AccountLedger:
 def part(source: int, tick: int, spend: int = 1, account: str = "acme") -> bytes:
     """What *source* says of an account."""
     sums = Sums()
-    sums.add(Child(account, "EUR", True, 100 * NANOS, spend * NANOS, 10 * NANOS, Flight(0, DAY), None, None))
+    sums.add(Child(account, "EUR", True, (100 * NANOS, 1), spend * NANOS, (10 * NANOS, 1), Flight(0, DAY), None, None))
     (addressed,) = parts_of(source, SOURCES, tick * MINUTE, {(account, "EUR"): sums})
     assert addressed.partition == partition_of(account.encode(), SOURCES)
     return addressed.value

@@ -208,3 +208,14 @@ def test_an_interruption_is_raised_once_across_restarts_and_cleared_once(first: 
         if first or hour % 2:
             world.restart()
     assert told == [(49, "alert_raised", "delivery_interrupted"), (57, "alert_cleared", "delivery_interrupted")]
+
+
+def test_a_cell_counts_once_whatever_currency_its_updates_state() -> None:
+    world = World()
+    world.plan(plan())
+    world.tick(START + TICK)
+    world.spend(update("1", 11, "5", currency="EUR"), update("2", 12, "7"))
+    world.tick(START + 2 * TICK)
+    campaign = world.ledger._book.campaign("c")
+    assert campaign is not None
+    assert campaign._rhythm_in("UTC").days(ordinal(START, "UTC")).today == 12 * NANOS

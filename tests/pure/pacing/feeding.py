@@ -245,7 +245,7 @@ def compare(events: list[Event], told: list[o.Told]) -> None:
 
 
 def check_children(events: list[Event]) -> None:
-    """What a campaign adds to its account is what its snapshot told; a revision adds nothing."""
+    """What a campaign adds to its account, rounded once, is what its snapshot told; a revision adds nothing."""
     for event in events:
         if event.kind != "snapshot_taken" or event.body["revision"]:
             assert event.child is None
@@ -253,11 +253,11 @@ def check_children(events: list[Event]) -> None:
         child, body = event.child, event.body
         assert child is not None
         assert (child.account_id, child.currency) == (body["account_id"], body["currency"])
-        amounts = (child.budget, child.spend, child.expected)
-        told = (body["total_budget"], body["total_spend"], body["expected_spend"])
-        assert amounts == tuple(int(Fraction(amount) * NANOS) for amount in told)
-        projected = body["projected_spend"]
-        assert child.projected == (None if projected is None else int(Fraction(projected) * NANOS))
+        budget, currency = Fraction(*child.budget) / NANOS, body["currency"]
+        assert body["total_budget"] == (o.money if child.budget[1] == 1 else o.derived)(budget, currency)
+        assert body["total_spend"] == o.money(Fraction(child.spend, NANOS), currency)
+        for name, amount in (("expected_spend", child.expected), ("projected_spend", child.projected)):
+            assert body[name] == (None if amount is None else o.derived(Fraction(*amount) / NANOS, currency))
         assert (child.worst is None) == (body["deviation_pct"] is None)
         if child.worst is not None:
             assert percent(child.worst.gap, child.worst.base) == body["deviation_pct"]

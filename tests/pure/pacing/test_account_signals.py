@@ -27,10 +27,10 @@ END = START + 10 * DAY
 
 def of(spend: object, projected: object = None, *, is_active: bool = True, end: int = END) -> Sums:
     """One campaign that has spent so much and is projected to spend so much, in money."""
-    nanos, final = (None if each is None else int(Fraction(str(each)) * NANOS) for each in (spend, projected))
-    assert nanos is not None
+    nanos = int(Fraction(str(spend)) * NANOS)
+    final = None if projected is None else (Fraction(str(projected)) * NANOS).as_integer_ratio()
     made = Sums()
-    made.add(Child(*KEY, is_active, 10**15, nanos, nanos, Flight(START, end), final, None))
+    made.add(Child(*KEY, is_active, (10**15, 1), nanos, (nanos, 1), Flight(START, end), final, None))
     return made
 
 
@@ -267,6 +267,21 @@ def test_in_the_days_of_grace_only_exhaustion_and_milestones_are_told() -> None:
     assert changes(take(of(950, 2000), plan, day=6)[0])[:3] == [f"+{kind}" for kind in LASTING]
 
 
+@pytest.mark.parametrize("kind", ["over_budget", "milestone_reached", *LASTING])
+def test_each_signal_of_a_cap_has_a_switch_of_its_own(kind: str) -> None:
+    everything = changes(take(of(1200, 2000), cap(), day=4)[0])
+    assert {each.strip("+0123456789") for each in everything} == {"over_budget", "milestone_reached", *LASTING}
+    quiet = cap(signals={kind: False})
+    events, state = take(of(1200, 2000), quiet, day=4)
+    assert changes(events) == [each for each in everything if not each.startswith(f"+{kind}")]
+    # What was up is cleared once it is switched off, and what is switched on again is told.
+    _, loud = take(of(1200, 2000), cap(), day=4)
+    assert set(changes(take(of(1200, 2000), quiet, loud, day=4.1)[0])) >= {f"-{kind}"}
+    assert set(changes(take(of(1200, 2000), cap(), state, day=4.1)[0])) >= {
+        each for each in everything if each.startswith(f"+{kind}")
+    }
+
+
 def test_without_a_cap_an_account_has_over_budget_alone() -> None:
     events, state = take(of(2 * 10**6, 3 * 10**6))
     assert (changes(events), state.milestones, state.spent_at) == (["+over_budget"], 0, None)
@@ -321,7 +336,7 @@ class Seen(NamedTuple):
 
     at: int
     spend: int
-    projected: int | None
+    projected: Fraction | None
     is_active: bool
     complete: bool
     restarts: bool
@@ -379,7 +394,7 @@ ticks = st.builds(
     Seen,
     st.integers(0, 10 * DAY - 1) | st.sampled_from([DAY - 1, DAY, 8 * DAY, 10 * DAY - 1, 10 * DAY - 2]),
     st.integers(-200, 1200).map(lambda money: money * NANOS) | st.integers(0, 1200 * NANOS),
-    st.none() | st.integers(0, 4000 * NANOS),
+    st.none() | st.builds(Fraction, st.integers(0, 4000 * NANOS), st.just(1) | st.integers(1, 10**6)),
     st.booleans(),
     st.integers(0, 4).map(bool),
     st.booleans(),
@@ -391,7 +406,7 @@ ticks = st.builds(
     st.integers(1, 1500) | st.sampled_from([1000, 500]),
     st.sampled_from([0, 2, 5]),
 )
-@example([Seen(10 * DAY - 2, 0, 1000 * NANOS + 1, True, True, False)], 1000, 0)
+@example([Seen(10 * DAY - 2, 0, Fraction(1000 * NANOS + 1), True, True, False)], 1000, 0)
 def test_an_account_under_a_cap_is_as_the_book_says(seen: list[Seen], budget: int, grace: int) -> None:
     plan, book = cap(total_budget=budget, thresholds={"grace_days": grace}), Book(budget * NANOS, grace * DAY)
     state = AccountState()
@@ -400,7 +415,8 @@ def test_an_account_under_a_cap_is_as_the_book_says(seen: list[Seen], budget: in
         final = None if drawn.projected is None else drawn.projected + drawn.spend
         each = drawn._replace(projected=final)
         sums = Sums()
-        sums.add(Child(*KEY, each.is_active, 10**15, each.spend, 1, Flight(START, END), final, None))
+        projected = None if final is None else final.as_integer_ratio()
+        sums.add(Child(*KEY, each.is_active, (10**15, 1), each.spend, (1, 1), Flight(START, END), projected, None))
         before = read_again(state) if each.restarts else state
         events, state = take_account_tick(KEY, sums, plan, before, as_of=START + each.at, complete=each.complete)
         out, told = book.changes(each)

@@ -5,21 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from fractions import Fraction
+from random import Random
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec.structs import replace
 
 from schemas.account import AccountSnapshotTaken
 from schemas.deviation import DeviationDetected, DeviationResolved
-from schemas.fields import NANOS, parse_time
+from schemas.fields import NANOS, format_money, parse_time
 from worker.intake import Unreadable, account_plan_of
+from worker.ledger.parts import parts_of, read_part
 from worker.pacing import Event, Plan
 from worker.pacing.accounts import AccountState, take_account_tick
 from worker.pacing.plan import Flight
-from worker.pacing.rollup import Child, Rollup, Sums, Worst, as_told, child_of
+from worker.pacing.rollup import MOST_BITS, NO_REST, Child, Rollup, Sums, Worst, child_of
 from worker.pacing.standing import Standing
 
 KEY = ("acme", "EUR")
@@ -49,7 +50,7 @@ def child(name: str = "c", spend: int = 500, expected: int = 500, budget: int = 
     flight = other.get("flight", Flight(START, START + 10 * DAY))
     active = other.get("is_active", True)
     projected = other.get("projected")
-    return Child(*KEY, active, budget * NANOS, spend * NANOS, expected * NANOS, flight, projected, worst)
+    return Child(*KEY, active, (budget * NANOS, 1), spend * NANOS, (expected * NANOS, 1), flight, projected, worst)
 
 
 def sums(*children: Child) -> Sums:
@@ -83,16 +84,17 @@ def snapshot(events: Sequence[Event]) -> dict[str, Any]:
 
 amounts = st.integers(-(10**21), 10**21)
 flights = st.tuples(st.integers(0, 50), st.integers(1, 50)).map(lambda two: Flight(two[0] * DAY, sum(two) * DAY))
+ratios = st.tuples(amounts, st.integers(1, 12) | st.integers(1, 10**16))
 children = st.builds(
     Child,
     st.just("acme"),
     st.just("EUR"),
     st.booleans(),
-    st.integers(0, 10**21),
+    st.tuples(st.integers(0, 10**21), st.integers(1, 10**9)),
     amounts,
-    st.integers(0, 10**21),
+    st.tuples(st.integers(0, 10**21), st.integers(1, 12) | st.integers(1, 10**16)),
     flights,
-    st.none() | amounts,
+    st.none() | ratios,
     st.none() | st.builds(Worst, st.sampled_from("abcdef"), amounts, st.integers(1, 10**30)),
 )
 
@@ -103,24 +105,36 @@ def worst_of(all_: Sequence[Child]) -> Worst | None:
     return min(found, key=lambda w: (-abs(Fraction(w.gap, w.base)), w.campaign_id), default=None)
 
 
-@given(st.lists(children, max_size=12), st.randoms(use_true_random=False))
-def test_a_roll_up_adds_up_whatever_the_order_and_the_parts(all_: list[Child], dice: Any) -> None:
-    parts: list[Sums] = [Sums() for _ in range(3)]
+def dealt(all_: Sequence[Child], dice: Any) -> Sums:
+    """The campaigns in any order, dealt out to three partitions and their slices, written, read and added up."""
+    parts = [Sums() for _ in range(3)]
     for each in dice.sample(all_, len(all_)):
         dice.choice(parts).add(each)
         dice.choice(parts).close(each.flight, each.spend)
     dice.shuffle(parts)
     whole = Sums()
     for part in parts:
-        whole.merge(part)
+        (written,) = parts_of(0, 1, START, {KEY: part})
+        read = read_part(written.value).sums
+        assert read == part
+        whole.merge(read)
+    return whole
+
+
+@given(st.lists(children, max_size=12), st.randoms(use_true_random=False))
+def test_a_roll_up_adds_up_whatever_the_order_and_the_parts(all_: list[Child], dice: Any) -> None:
+    whole = dealt(all_, dice)
     assert whole.campaigns == len(all_)
     assert whole.active == sum(each.is_active for each in all_)
-    assert whole.budget == sum(each.budget for each in all_)
     assert whole.spend == sum(each.spend for each in all_)
-    assert whole.expected == sum(each.expected for each in all_)
-    assert whole.left == sum(max(0, each.budget - each.spend) for each in all_)
-    assert whole.projected == sum(each.projected or 0 for each in all_)
-    assert whole.unprojected == sum(each.projected is None for each in all_)
+    assert Fraction(*whole.budgets) == sum(Fraction(*each.budget) for each in all_)
+    assert Fraction(*whole.expects) == sum(Fraction(*each.expected) for each in all_)
+    assert Fraction(*whole.leaves) == sum(max(Fraction(0), Fraction(*each.budget) - each.spend) for each in all_)
+    projected = [Fraction(*each.projected) for each in all_ if each.projected is not None]
+    assert whole.unprojected == len(all_) - len(projected)
+    assert (whole.projects is None) == (len(projected) < len(all_) or not all_)
+    assert whole.projects is None or Fraction(*whole.projects) == sum(projected)
+    assert whole.is_exact
     assert whole.start == min((each.flight.start for each in all_), default=None)
     assert whole.end == max((each.flight.end for each in all_), default=None)
     window = Flight(20 * DAY, 30 * DAY)
@@ -133,13 +147,63 @@ def test_a_roll_up_adds_up_whatever_the_order_and_the_parts(all_: list[Child], d
         assert Fraction(whole.worst.gap, whole.worst.base) ** 2 == Fraction(expected.gap, expected.base) ** 2
 
 
-@given(st.integers(-(10**30), 10**30), st.integers(1, 10**20), st.sampled_from([1, CENT, NANOS]))
-def test_what_is_added_is_what_was_told(num: int, den: int, unit: int) -> None:
-    assert as_told(num, den, unit) == round(Fraction(num, den * unit)) * unit
+def once(amount: Fraction) -> str:
+    """An amount of nanos as an event prints it: rounded once, half-even, to the cent."""
+    return format_money(round(amount / CENT) * CENT, 2)
 
 
-def test_a_tie_goes_to_the_even_unit() -> None:
-    assert [as_told(num, 2, CENT) // CENT for num in (5 * CENT, 7 * CENT, -5 * CENT)] == [2, 4, -2]
+@given(st.lists(children, min_size=1, max_size=12), st.randoms(use_true_random=False))
+def test_an_account_prints_the_sum_of_exact_figures_rounded_once(all_: list[Child], dice: Any) -> None:
+    body = snapshot(take(dealt(all_, dice))[0])
+    budget = sum((Fraction(*each.budget) for each in all_), Fraction(0))
+    expected = sum((Fraction(*each.expected) for each in all_), Fraction(0))
+    spend = Fraction(sum(each.spend for each in all_))
+    assert body["expected_spend"] == once(expected)
+    assert body["total_budget"] == body["children_budget"]
+    if budget.denominator > 1:
+        assert body["total_budget"] == once(budget)
+    else:
+        assert Fraction(body["total_budget"]) * NANOS == budget
+    for name, whole, part in (
+        ("pacing_pct", expected, spend),
+        ("deviation_pct", expected, spend - expected),
+        ("budget_used_pct", budget, spend),
+        ("variance_pp", budget, spend - expected),
+    ):
+        assert body[name] is None if not whole else Fraction(str(body[name])) == round(part / whole * 100, 2), name
+    final = [Fraction(*each.projected) for each in all_ if each.projected is not None]
+    assert body["projected_spend"] == (once(sum(final, Fraction(0))) if len(final) == len(all_) else None)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_more_flights_than_can_be_kept_are_whole_nanos_and_the_account_says_so(seed: int) -> None:
+    """Flights of prime lengths: 17 bits each, which no two have in common."""
+    dice = Random(seed)  # the same deal every time
+    primes = [number for number in range(100_000, 110_000) if all(number % by for by in range(2, 331))]
+    of = Fraction(NANOS, 3)
+    all_ = [
+        child(str(each))._replace(expected=(of.numerator * each + 1, of.denominator * each), projected=(1, each))
+        for each in primes
+    ]
+    assert len(primes) > MOST_BITS // 17
+    whole = dealt(all_, dice)
+    assert not whole.is_exact
+    assert whole.expects == (sum(round(Fraction(*each.expected)) for each in all_), 1)
+    assert (whole.budget_rest, whole.projects) == (NO_REST, (0, 1))
+    assert snapshot(take(whole)[0])["exact"] is False
+    assert snapshot(take(dealt(all_[:700], dice))[0])["exact"] is True
+
+
+def test_a_part_of_an_earlier_version_is_read_as_whole_nanos() -> None:
+    """It told what snapshots print, and knew no rests."""
+    written = (
+        b'{"source":1,"tick":60,"account_id":"acme","currency":"EUR","sums":{"campaigns":2,"active":1,"budget":3000,'
+        b'"spend":700,"expected":800,"left":2300,"projected":900,"start":0,"end":9,"worst":["c",-100,800]}}'
+    )
+    sums_ = read_part(written).sums
+    assert sums_ is not None
+    assert (sums_.budgets, sums_.expects, sums_.leaves, sums_.projects) == ((3000, 1), (800, 1), (2300, 1), (900, 1))
+    assert sums_.is_exact
 
 
 def test_money_of_two_currencies_is_never_added() -> None:
@@ -169,7 +233,7 @@ def test_without_a_cap_an_account_is_the_sum_of_its_campaigns() -> None:
 
 
 def test_a_projection_is_told_where_all_campaigns_have_one() -> None:
-    one, other = child("a", projected=900 * NANOS), child("b", projected=150 * CENT)
+    one, other = child("a", projected=(900 * NANOS, 1)), child("b", projected=(150 * CENT, 1))
     assert snapshot(take(sums(one, other))[0])["projected_spend"] == "901.50"
     assert snapshot(take(sums(one, other, child("c")))[0])["projected_spend"] is None
     of = sums(one)
@@ -177,16 +241,23 @@ def test_a_projection_is_told_where_all_campaigns_have_one() -> None:
     assert snapshot(take(of, cap())[0])["projected_spend"] == "950.00"
 
 
-def test_a_projection_is_added_as_it_was_told() -> None:
-    standing = Standing("campaign", "c", 100 * NANOS, Flight(0, 9), [50 * NANOS], (0, 1), 50 * NANOS)
-    for told, digits, nanos in (
-        ("12.34", 2, 1234 * CENT),
-        ("-0.05", 2, -5 * CENT),
-        ("7", 0, 7 * NANOS),
-        (None, 2, None),
-    ):
-        plan = replace(cap(), minor_digits=digits)
-        assert child_of(plan, standing, told, is_final=False).projected == nanos
+def test_a_campaign_adds_what_it_comes_to_unrounded() -> None:
+    standing = Standing("campaign", "c", 100 * NANOS, Flight(0, 9), [50], (100, 3), 50, 7)
+    assert child_of(cap(), standing, (100, 3), is_final=False) == Child(
+        *KEY, True, (100 * NANOS, 7), 50, (100, 3), Flight(0, 9), (100, 3), Worst("acme", 50, 100)
+    )
+    assert child_of(cap(), standing, None, is_final=True)[2::5] == (False, None)
+
+
+def test_ten_yen_over_three_campaigns_are_no_rounded_yen() -> None:
+    """Each expects 10/3 yen and prints 3: together 10, not 9, so that 11 spent are 10 % over and no warning."""
+    flight = Flight(START, START + 9 * DAY)
+    third = Child("acme", "JPY", True, (10 * NANOS, 1), 0, (10 * NANOS, 3), flight, (10 * NANOS, 3), None)
+    of = sums(third, third, third._replace(spend=11 * NANOS))
+    events, _ = take_account_tick(("acme", "JPY"), of, None, AccountState(), as_of=START + 3 * DAY, complete=True)
+    body = snapshot(events)
+    assert (body["expected_spend"], body["projected_spend"], body["deviation_pct"]) == ("10", "10", 10.0)
+    assert kinds(events) == ["account_snapshot_taken"], "10 % is not beyond 10 %"
 
 
 def test_a_total_on_plan_shows_the_worst_of_its_children() -> None:

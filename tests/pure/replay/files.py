@@ -69,15 +69,25 @@ def run(
     since: str | None = None,
     until: str | None = None,
     summary: bool = False,
+    caps: Sequence[Json | str] | None = None,
     out: type[io.TextIOWrapper] = io.TextIOWrapper,
 ) -> Done:
-    """Replay files of these lines: `plan`, `spend` and `cuts`."""
+    """Replay files of these lines: `plan`, `spend`, `cuts` and `caps` (None: no accounts)."""
     with tempfile.TemporaryDirectory() as folder, inside(folder):
-        for name, items in (("plan", plans), ("spend", spend), ("cuts", cuts or ())):
+        for name, items in (("plan", plans), ("spend", spend), ("cuts", cuts or ()), ("caps", caps or ())):
             Path(name).write_text(text(items))
         data, faults = io.BytesIO(), io.StringIO()
         printed = out(data, encoding="utf-8")
-        options = Options("plan", "spend", tick, since, until, None if cuts is None else "cuts", summary)
+        options = Options(
+            "plan",
+            "spend",
+            tick,
+            since,
+            until,
+            None if cuts is None else "cuts",
+            summary,
+            None if caps is None else "caps",
+        )
         with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(faults):
             code = replay(options, TOPICS)
         printed.flush()

@@ -246,3 +246,58 @@ def test_a_bar_follows_the_spend_unless_the_events_are_printed_where_it_would_be
     monkeypatch.setattr(recorded, "watch", watch)
     run([plan(**LONG)], [update("a", 10)], summary=summary, out=out)
     assert ("spend" in names) is watched
+
+
+# --- accounts --------------------------------------------------------------------------------------------------------
+
+CAP: Json = {
+    "account_id": "a",
+    "currency": "EUR",
+    "total_budget": "10",
+    "flight_start": hour(0),
+    "flight_end": hour(10),
+}
+
+
+def test_accounts_are_told_after_the_campaigns_of_each_tick_with_what_is_open_carried_on() -> None:
+    stream = [update("a", 30, "5"), update("b", 30, "1", campaign_id="d"), update("c", 150, "0.5")]
+    plans = [plan(**LONG), plan(campaign_id="d", **LONG)]
+    done = run(plans, list(stream), since=hour(1), until=hour(3), caps=[CAP])
+    alone = run(plans, list(stream), since=hour(1), until=hour(3))
+    assert [line for line in done.lines if b'"campaign_id":null' not in line and b"account_snapshot" not in line] == (
+        alone.lines
+    )
+    assert done.told("account_snapshot_taken", "timestamp", "total_spend", "expected_spend", "deviation_pct") == [
+        (hour(1), "6.00", "1.00", 500.0),
+        (hour(2), "6.00", "2.00", 200.0),
+        (hour(3), "6.50", "3.00", 116.67),
+    ]
+    opened = [
+        (e["occurred_at"], e["transition"]) for e in done.events if e.get("scope") == "account" and "transition" in e
+    ]
+    assert opened == [(hour(1), "opened")]
+    milestones = [
+        e["occurred_at"] for e in done.events if e.get("scope") == "account" and e.get("kind") == "milestone_reached"
+    ]
+    assert milestones == [hour(1), hour(2)], "raised once, and cleared at the next tick"
+
+
+def test_accounts_without_caps_are_the_sums_of_the_campaigns_of_their_tick_alone() -> None:
+    stream = [update("a", 30, "5"), update("b", 90, "2")]
+    done = run([plan(**LONG)], list(stream), since=hour(1), until=hour(2), caps=[])
+    told = done.told("account_snapshot_taken", "timestamp", "campaigns", "total_spend", "total_budget")
+    assert told == [(hour(1), 1, "5.00", "1000.00"), (hour(2), 1, "7.00", "1000.00")]
+
+
+@pytest.mark.parametrize("other", [{"summary": True}, {"cuts": []}])
+def test_accounts_are_not_told_with_what_is_about_campaigns(other: Any) -> None:
+    done = run([plan(**LONG)], [update("a", 30)], caps=[CAP], **other)
+    assert (done.code, done.lines) == (2, [])
+    assert done.faults == ["--accounts: not with --summary or --cuts, which are about campaigns"]
+
+
+def test_a_bad_cap_is_named_and_the_rest_is_replayed() -> None:
+    done = run([plan(**LONG)], [update("a", 30)], caps=[CAP, {**CAP, "total_budget": 0}])
+    assert done.code == 2
+    assert [fault.split(":")[:3] for fault in done.faults] == [["caps", "2", " total_budget"]]
+    assert done.told("account_snapshot_taken", "cap") == [("10.00",)]

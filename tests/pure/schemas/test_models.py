@@ -73,7 +73,7 @@ ACCOUNT_HEAD = "event_id event_type occurred_at account_id currency snapshot_id 
 ACCOUNT = (
     "complete campaigns total_budget children_budget total_spend expected_spend pacing_pct deviation_pct"
     " budget_used_pct elapsed_pct variance_pp band projected_spend projected_exhaustion_at dark_days worst_child"
-    " cap cap_difference closed_spend spendable period_start period_end"
+    " cap cap_difference closed_spend spendable period_start period_end exact"
 )
 FIELDS = {
     "campaign_plan": PLAN,
@@ -85,7 +85,7 @@ FIELDS = {
     "alert_raised": f"{HEAD} {ALERT}",
     "alert_cleared": f"{HEAD} {ALERT}",
     "tick_closed": "event_id event_type occurred_at partition tick campaigns complete next_offsets",
-    "account_plan": "account_id currency timezone total_budget flight_start flight_end period thresholds",
+    "account_plan": "account_id currency timezone total_budget flight_start flight_end period thresholds signals",
     "account_snapshot_taken": f"{ACCOUNT_HEAD} {ACCOUNT}",
 }
 
