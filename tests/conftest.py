@@ -20,6 +20,10 @@ from typing import Final
 import pytest
 from hypothesis import Phase, settings
 
+# How long an example takes is no test's subject: others run beside it. In CI Hypothesis takes a profile that says so.
+if not os.environ.get("CI"):
+    settings.register_profile("beside others", deadline=None)
+    settings.load_profile("beside others")
 # For tests/mutants.py: the same examples each time, and no search for the smallest one.
 settings.register_profile("mutants", derandomize=True, database=None, phases=(Phase.explicit, Phase.generate))
 
