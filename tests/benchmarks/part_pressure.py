@@ -87,12 +87,12 @@ def measure(asked: Asked, report: Report) -> None:
             begun = time.time()
             with flow.flowing():
                 samples = watched(workers[0], flow, broker.data_dir, 60 * minutes)
-            largest = largest_resident(workers[0].process.pid)
-            slowest = _slowest_tick(app, begun)
+            ended, largest = time.time(), largest_resident(workers[0].process.pid)
             _comes_back(server, workers[0])
             app.wait_folded(workers, SPEND, flow.sent, 300)
             whole = wait_whole_tick(app, workers, time.time(), campaigns, 6 * TICK_SECONDS + campaigns / 1_000)
             check_totals(app, whole, flow.updates.totals())
+            slowest = _slowest_tick(app, begun, ended)
     _told(report, samples, largest, slowest, campaigns)
 
 
@@ -102,9 +102,9 @@ def largest_resident(pid: int) -> int:
     return int(line.split()[1]) * 1024
 
 
-def _slowest_tick(app: App, begun: float) -> float:
-    """From a tick's time to its last commit, the longest there was, in seconds."""
-    lates = [at - instant(tick.tick) for _, at, tick in closed_ticks(app) if instant(tick.tick) > begun]
+def _slowest_tick(app: App, begun: float, ended: float) -> float:
+    """From a tick's time, which is in these, to its last commit: the longest there was, in seconds."""
+    lates = [at - instant(tick.tick) for _, at, tick in closed_ticks(app) if begun < instant(tick.tick) < ended]
     if not lates:
         raise NoFigureError("no tick fell into the time")
     return max(lates)
