@@ -332,12 +332,22 @@ def ensure_jars() -> Path:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody listens on now."""
+    """
+    Ports of loopback that nobody listens on now.
+
+    A Kafka listens on its own seconds later. Of two test processes side by side each takes ports that the other does
+    not; the kernel gives odd ones, so that every second pair is one's own.
+    """
+    side = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 2
+    ports: list[int] = []
     with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
+        while len(ports) < count:
+            each = held.enter_context(socket.socket())
             each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]
+            port = int(each.getsockname()[1])
+            if port // 2 % 2 == side:
+                ports.append(port)
+    return ports
 
 
 def wait_until(
