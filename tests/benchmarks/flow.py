@@ -21,6 +21,8 @@ from tests.benchmarks.workload import Message, campaign_id, increment, spent_nan
 CHUNK = 5_000
 LOOK_SECONDS = 0.1
 FLUSH_SECONDS = 60
+PATIENCE = {"checkpoint_timeout_seconds": 120}
+"""Settings of a worker at full input for minutes: others may have its core meanwhile, and how long it takes is told."""
 REPEATED = 20
 """One record in so many is the one before it, once more."""
 

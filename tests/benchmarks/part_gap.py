@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from tests.benchmarks.asked import Asked
 from tests.benchmarks.drains import closed_ticks, fold_plans, instant
 from tests.benchmarks.feed import send
-from tests.benchmarks.flow import Flow
+from tests.benchmarks.flow import PATIENCE, Flow
 from tests.benchmarks.machine import BROKER_CORE, WORKER_CORE
 from tests.benchmarks.report import Report
 from tests.benchmarks.running import PARTITIONS, PLANS, SPEND, App, WorkerProcess, alive
@@ -32,7 +32,7 @@ def measure(asked: Asked, report: Report) -> None:
     campaigns = asked.gap_campaigns
     notes = asked.home / "notes.json"
     with running_broker(cpu=BROKER_CORE) as broker:
-        app = App(broker.bootstrap, "bench-gap", asked.home, tick_seconds=TICK_SECONDS)
+        app = App(broker.bootstrap, "bench-gap", asked.home, tick_seconds=TICK_SECONDS, **PATIENCE)
         send(broker.bootstrap, PLANS, plans(campaigns, datetime.now(UTC)))
         fold_plans(app, campaigns)
         flow = Flow(app, campaigns, AHEAD)

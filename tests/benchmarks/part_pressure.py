@@ -17,10 +17,10 @@ from pathlib import Path
 from tests.benchmarks.asked import Asked
 from tests.benchmarks.drains import check_totals, closed_ticks, fold_plans, instant, wait_whole_tick
 from tests.benchmarks.feed import send
-from tests.benchmarks.flow import Flow, shorten_logs
+from tests.benchmarks.flow import PATIENCE, Flow, shorten_logs
 from tests.benchmarks.machine import BROKER_CORE, WORKER_CORE
 from tests.benchmarks.report import Report
-from tests.benchmarks.running import PARTITIONS, PLANS, SPEND, App, WorkerProcess
+from tests.benchmarks.running import PARTITIONS, PLANS, READY_SECONDS, SPEND, App, WorkerProcess
 from tests.benchmarks.waiting import NoFigureError, wait_for
 from tests.benchmarks.watching import MIB, Sample, watched
 from tests.benchmarks.workload import plans
@@ -75,8 +75,8 @@ def measure(asked: Asked, report: Report) -> None:
     minutes, campaigns = asked.minutes or MINUTES, asked.gap_campaigns
     with running_postgres(FAST) as server, running_broker(cpu=BROKER_CORE) as broker:
         asyncio.run(migrate(server.dsn))
-        remembered = {"horizon_seconds": HORIZON_SECONDS, "tick_seconds": TICK_SECONDS}
-        app = App(broker.bootstrap, "bench-pressure", asked.home, postgres_dsn=server.dsn, **remembered)
+        more = {**PATIENCE, "horizon_seconds": HORIZON_SECONDS, "tick_seconds": TICK_SECONDS}
+        app = App(broker.bootstrap, "bench-pressure", asked.home, postgres_dsn=server.dsn, **more)
         shorten_logs(app)
         send(broker.bootstrap, PLANS, plans(campaigns, datetime.now(UTC)))
         fold_plans(app, campaigns)
@@ -88,12 +88,14 @@ def measure(asked: Asked, report: Report) -> None:
             with flow.flowing():
                 samples = watched(workers[0], flow, broker.data_dir, 60 * minutes)
             ended, largest = time.time(), largest_resident(workers[0].process.pid)
+            saving = _checkpoint_seconds(workers[0])
             _comes_back(server, workers[0])
             app.wait_folded(workers, SPEND, flow.sent, 300)
             whole = wait_whole_tick(app, workers, time.time(), campaigns, 6 * TICK_SECONDS + campaigns / 1_000)
             check_totals(app, whole, flow.updates.totals())
             slowest = _slowest_tick(app, begun, ended)
-    _told(report, samples, largest, slowest, campaigns)
+    late = f"a tick {slowest:.0f} s late at the most, a checkpoint {saving:.1f} s long on average"
+    _told(report, samples, largest, late, campaigns)
 
 
 def largest_resident(pid: int) -> int:
@@ -116,7 +118,13 @@ def _comes_back(server: EmbeddedPostgres, worker: WorkerProcess) -> None:
     wait_for(lambda: worker.metrics().get("pacing_sink_up") == 1, "the sink going on", seconds=BACK_SECONDS)
 
 
-def _told(report: Report, samples: Sequence[Sample], largest: int, slowest: float, campaigns: int) -> None:
+def _checkpoint_seconds(worker: WorkerProcess) -> float:
+    """How long its checkpoints took on average."""
+    told = wait_for(lambda: worker.metrics() or None, "the metrics", seconds=READY_SECONDS)
+    return told["pacing_checkpoint_seconds_sum"] / told["pacing_checkpoint_seconds_count"]
+
+
+def _told(report: Report, samples: Sequence[Sample], largest: int, late: str, campaigns: int) -> None:
     seconds = samples[-1].at - samples[0].at
     speed = (samples[-1].saved - samples[0].saved) / seconds
     parts = bound(load_settings(env_file=None, horizon_seconds=HORIZON_SECONDS), PARTITIONS, campaigns, speed)
@@ -124,8 +132,8 @@ def _told(report: Report, samples: Sequence[Sample], largest: int, slowest: floa
     how = (
         f"bound {most / MIB:,.0f} MiB ({named}); largest"
         f" resident memory in {seconds / 60:.1f} minutes with PostgreSQL stopped, at {speed:,.0f} updates/s over"
-        f" {campaigns:,} campaigns, {min(each.waiting for each in samples[1:]):,} updates always waiting, a tick"
-        f" {slowest:.0f} s late at the most; totals exact"
+        f" {campaigns:,} campaigns, {min(each.waiting for each in samples[1:]):,} updates always waiting, {late};"
+        " totals exact"
     )
     what = "memory under pressure"
     if largest > most:

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from tests.benchmarks.asked import Asked
 from tests.benchmarks.drains import check_totals, wait_whole_tick
 from tests.benchmarks.feed import send
-from tests.benchmarks.flow import Flow, shorten_logs
+from tests.benchmarks.flow import PATIENCE, Flow, shorten_logs
 from tests.benchmarks.machine import BROKER_CORE, WORKER_CORE
 from tests.benchmarks.report import Report
 from tests.benchmarks.running import PARTITIONS, PLANS, SPEND, App, WorkerProcess
@@ -40,8 +40,8 @@ def measure(asked: Asked, report: Report) -> None:
     minutes = asked.minutes or MINUTES
     with running_postgres(FAST) as server, running_broker(cpu=BROKER_CORE) as broker:
         asyncio.run(migrate(server.dsn))
-        remembered = {"horizon_seconds": HORIZON_SECONDS, "tick_seconds": TICK_SECONDS}
-        app = App(broker.bootstrap, "bench-soak", asked.home, postgres_dsn=server.dsn, **remembered)
+        more = {**PATIENCE, "horizon_seconds": HORIZON_SECONDS, "tick_seconds": TICK_SECONDS}
+        app = App(broker.bootstrap, "bench-soak", asked.home, postgres_dsn=server.dsn, **more)
         shorten_logs(app)
         send(broker.bootstrap, PLANS, plans(asked.campaigns, datetime.now(UTC)))
         flow = Flow(app, asked.campaigns, AHEAD)
