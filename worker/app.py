@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import signal
 import sys
 import time
@@ -46,6 +47,7 @@ from worker.ownership import ASSIGNED_SECONDS, Ownership
 from worker.partition import Outbox, Partition
 from worker.restore import Changelog
 from worker.saver import Saver
+from worker.settings import unknown_variables
 from worker.sink.sink import Sink
 from worker.sink.thread import SinkThread
 from worker.tick import Schedule, Ticks
@@ -276,11 +278,19 @@ def credentials(settings: Settings) -> faust.SASLCredentials | faust.SSLCredenti
 def run(settings: Settings, **seams: Any) -> int:
     """Run the worker until SIGTERM or Ctrl-C; the exit code (`worker.exits`). *seams* are `create_app`'s."""
     configure_logs(settings)
+    warn_of_typos()
     gc.set_threshold(*GC_THRESHOLDS)
     settings = asyncio.run(look_at_topics(settings))
     # Before anybody waits: where they are not compiled yet that takes half a minute.
     warm()
     return asyncio.run(serve(create_app(settings, **seams)))
+
+
+def warn_of_typos() -> None:
+    """Tell of variables that are almost a setting; strange ones may be somebody else's, as Kubernetes' are."""
+    for name, near in unknown_variables(os.environ).items():
+        if near is not None:
+            log.warning("%s is set and is no setting; %s is", name, near)
 
 
 async def serve(worker: Worker) -> int:

@@ -108,10 +108,14 @@ class _Version(argparse.Action):
 
 def _add(commands: Any, name: str, run: Callable[[argparse.Namespace], int], told: str) -> Parser:
     command: Parser = commands.add_parser(
-        name, help=told, description=f"{told[0].upper()}{told[1:]}.", epilog=SETTINGS, allow_abbrev=False
+        name, help=told, description=_sentence(told), epilog=SETTINGS, allow_abbrev=False
     )
     command.set_defaults(run=run)
     return command
+
+
+def _sentence(told: str) -> str:
+    return f"{told[0].upper()}{told[1:]}."
 
 
 def _add_offline(commands: Any, name: str, run: Callable[[argparse.Namespace], int], told: str, how: str) -> Parser:
@@ -201,7 +205,7 @@ def _add_outlook(
 
 def _add_topics(commands: Any) -> None:
     told = "create or check the Kafka topics"
-    topics: Parser = commands.add_parser("topics", help=told, description=f"{told.capitalize()}.", allow_abbrev=False)
+    topics: Parser = commands.add_parser("topics", help=told, description=_sentence(told), allow_abbrev=False)
     actions = topics.add_subparsers(title="actions", metavar="ACTION", required=True, parser_class=Parser)
     _add(actions, "apply", _topics_apply, "create missing topics; report what differs in the others")
     _add(actions, "check", _topics_check, "say what is missing or differs")
@@ -209,7 +213,7 @@ def _add_topics(commands: Any) -> None:
 
 def _add_ledger(commands: Any) -> None:
     told = "move the ledger to a file and back"
-    ledger: Parser = commands.add_parser("ledger", help=told, description=f"{told.capitalize()}.", allow_abbrev=False)
+    ledger: Parser = commands.add_parser("ledger", help=told, description=_sentence(told), allow_abbrev=False)
     actions = ledger.add_subparsers(title="actions", metavar="ACTION", required=True, parser_class=Parser)
     export = _add(actions, "export", _ledger_export, "write the ledger as NDJSON, a line for each record")
     export.add_argument("file", nargs="?", default="-", metavar="FILE", help="where to; standard output by default")

@@ -35,14 +35,17 @@ if TYPE_CHECKING:
 
 # How long one partition may keep the event loop to itself while it folds.
 TURN_SECONDS = 0.01
+# Bytes of events and dead letters that make a checkpoint early: a message may be a megabyte, and all may be refused.
+OUTBOX_BYTES = 16 * 1024 * 1024
 # How many times what makes a checkpoint early may wait for one before fetching pauses.
 FULL = 4
 
 
 class Outbox:
-    """What waits for the next checkpoint: events and dead letters, by topic."""
+    """What waits for the next checkpoint: events and dead letters, by topic; *size_bytes* is that of their values."""
 
     def __init__(self, partition: int, writer: EventWriter) -> None:
+        self.size_bytes = 0
         self._partition = partition
         self._writer = writer
         self._waiting: defaultdict[str, list[Written]] = defaultdict(list)
@@ -53,18 +56,23 @@ class Outbox:
     def event(self, body: dict[str, object]) -> None:
         """An event the pacing core made."""
         message = self._writer.message(body)
-        self._waiting[message.topic].append(Written(message.key, message.value, message.headers))
+        self._add(message.topic, Written(message.key, message.value, message.headers))
 
     def dead_letter(self, topic: str, refused: Refused) -> None:
         """An input that could not be accepted: its bytes untouched, the reason in headers."""
         origin = Origin(topic, self._partition, refused.offset)
         headers = dead_letter_headers(origin, reason=refused.reason, field=refused.field, detail=refused.detail)
-        self._waiting[dead_letter_topic(topic)].append(Written(refused.key, refused.value, headers))
+        self._add(dead_letter_topic(topic), Written(refused.key, refused.value, headers))
+
+    def _add(self, topic: str, written: Written) -> None:
+        self._waiting[topic].append(written)
+        self.size_bytes += len(written.value or b"")
 
     def drain(self) -> dict[str, list[Written]]:
         """All of it, which the next checkpoint writes."""
         drained = dict(self._waiting)
         self._waiting.clear()
+        self.size_bytes = 0
         return drained
 
 
@@ -158,7 +166,11 @@ class Partition:
     @property
     def is_full(self) -> bool:
         """Whether so much waits for a checkpoint that no more should be fetched until one is taken."""
-        return self._unsaved >= FULL * self._most_unsaved
+        return self._waits_for_a_checkpoint(FULL)
+
+    def _waits_for_a_checkpoint(self, times: int = 1) -> bool:
+        """Whether there is so many times what makes a checkpoint early."""
+        return self._unsaved >= times * self._most_unsaved or self.outbox.size_bytes >= times * OUTBOX_BYTES
 
     def accepts(self, topic: str) -> bool:
         """Whether input of *topic* may be folded now: a plan may not change under a tick that is being taken."""
@@ -202,7 +214,7 @@ class Partition:
                 self.outbox.dead_letter(topic, refused)
         self._of(topic).advance(topic, fetched.end)
         self._unsaved += fetched.end - fetched.start
-        if self._unsaved >= self._most_unsaved:
+        if self._waits_for_a_checkpoint():
             self.checkpoint_wanted.set()
         self.moved.set()
 

@@ -34,8 +34,9 @@ if TYPE_CHECKING:
 NANOS = 10**9
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "pacing")
 
-# Campaigns judged in one go, between two turns of the event loop: about ten milliseconds.
-TURN_CAMPAIGNS = 100
+# Campaigns judged in one go, between two turns of the event loop: about ten milliseconds. Every partition that ticks
+# has such a turn before the next fold, and before each step of a checkpoint.
+TURN_CAMPAIGNS = 25
 LONGEST_SLEEP_SECONDS = 1.0
 
 

@@ -361,13 +361,15 @@ async def broker_admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]
 
 
 async def _connect(admin: AIOKafkaAdminClient, settings: Settings) -> None:
-    from aiokafka.errors import KafkaError
+    from aiokafka.errors import KafkaConnectionError, KafkaError
 
     try:
         await asyncio.wait_for(admin.start(), CONNECT_SECONDS)
     except TimeoutError:
         told = f"no Kafka broker at {settings.kafka_bootstrap} answered in {CONNECT_SECONDS} s"
         raise BrokerUnavailableError(told) from None
+    except KafkaConnectionError:
+        raise BrokerUnavailableError(f"no Kafka broker answers at {settings.kafka_bootstrap}") from None
     except KafkaError as error:
         raise BrokerUnavailableError(f"no Kafka broker at {settings.kafka_bootstrap}: {_in_words(error)}") from None
 

@@ -23,6 +23,8 @@ class Asked:
     """Campaigns of the tick during which intake is watched."""
     stream_seconds: float
     """How long a stream is fed."""
+    minutes: float
+    """How long the parts take that look for growth; 0: as long as each says."""
     top: float
     """Updates a second that the worker is known to do; 0: to be measured."""
     home: Path
@@ -37,6 +39,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sizes", type=_sizes, default="1000,100000,1000000", help="campaigns of the growth curves")
     parser.add_argument("--gap-campaigns", type=_positive, default=100_000, help="campaigns of the watched tick")
     parser.add_argument("--stream-seconds", type=float, default=20.0, help="how long a stream is fed")
+    parser.add_argument("--minutes", type=float, default=0.0, help="of pressure and soak; 0: 10 and 20")
     parser.add_argument("--top", type=float, default=0.0, help="the worker's updates/s; 0: measure them")
 
 
@@ -49,6 +52,7 @@ def asked_of(options: argparse.Namespace, home: Path) -> Asked:
         options.sizes,
         options.gap_campaigns,
         options.stream_seconds,
+        options.minutes,
         options.top,
         home,
     )

@@ -34,6 +34,8 @@ PARTS: Final[dict[str, float]] = {
     "sizes": 5_400,
     "latency": 1_200,
     "gap": 1_200,
+    "pressure": 2_400,
+    "soak": 2_400,
     "memory": 3_600,
     "stages": 900,
     "tick": 900,
@@ -63,6 +65,7 @@ def run(parts: Sequence[str], arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     failed = False
     with tempfile.TemporaryDirectory(prefix="pacing-bench-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o711)  # PostgreSQL does not run as root, and lies below
         report = Report(Path(folder, "rows"))
         try:
             for part in parts:

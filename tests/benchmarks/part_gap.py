@@ -7,42 +7,45 @@ import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
-from pathlib import Path
+from typing import Any, NamedTuple
 
 from tests.benchmarks.asked import Asked
-from tests.benchmarks.feed import Sent, prepared, send, stream
+from tests.benchmarks.drains import closed_ticks, fold_plans, instant
+from tests.benchmarks.feed import send
+from tests.benchmarks.flow import PATIENCE, Flow
 from tests.benchmarks.machine import BROKER_CORE, WORKER_CORE
 from tests.benchmarks.report import Report
-from tests.benchmarks.running import PARTITIONS, PLANS, SPEND, App, WorkerProcess
-from tests.benchmarks.waiting import NoFigureError
+from tests.benchmarks.running import PARTITIONS, PLANS, SPEND, App, WorkerProcess, alive
+from tests.benchmarks.waiting import NoFigureError, wait_for
 from tests.benchmarks.watched_worker import NOTES
-from tests.benchmarks.workload import Backlog, plans
+from tests.benchmarks.workload import plans
 from tests.kafka.broker import running_broker
 
 TICK_SECONDS = 60
 BEFORE_SECONDS = 10
-AFTER_SECONDS = 5
-UPDATES_A_SECOND = 10_000
+AHEAD = 100_000
+TAKEN_SECONDS = 600.0
 
 
 def measure(asked: Asked, report: Report) -> None:
-    """Stream while a tick is taken, and look for the longest silence."""
+    """Feed as fast as the worker saves while a tick is taken, and look for the longest silence."""
     campaigns = asked.gap_campaigns
     notes = asked.home / "notes.json"
-    # As long as a tick over so many may take, with a margin; what it did take is looked at below.
-    seconds = BEFORE_SECONDS + max(10.0, min(50.0, campaigns / 3_000)) + AFTER_SECONDS
     with running_broker(cpu=BROKER_CORE) as broker:
-        app = App(broker.bootstrap, "bench-gap", asked.home, tick_seconds=TICK_SECONDS)
-        now = datetime.now(UTC)
-        send(broker.bootstrap, PLANS, plans(campaigns, now))
-        count = int(seconds * UPDATES_A_SECOND)
-        steps = prepared(Backlog(count, campaigns, now), UPDATES_A_SECOND, PARTITIONS)
+        app = App(broker.bootstrap, "bench-gap", asked.home, tick_seconds=TICK_SECONDS, **PATIENCE)
+        send(broker.bootstrap, PLANS, plans(campaigns, datetime.now(UTC)))
+        fold_plans(app, campaigns)
+        flow = Flow(app, campaigns, AHEAD)
         with app.running(WORKER_CORE, module="tests.benchmarks.watched_worker", **{NOTES: str(notes)}) as workers:
-            app.wait_folded(workers, PLANS, campaigns, 120 + campaigns / 500)
+            workers[0].wait_ready()
             _wait_for_the_eve_of_a_tick(workers)
-            sent = stream(broker.bootstrap, SPEND, steps)
-            app.wait_folded(workers, SPEND, count, 180)
-    _told(report, campaigns, sent, notes)
+            begin = time.time()
+            with flow.flowing():
+                tick = alive(workers, lambda: _is_taken(app, begin))
+                wait_for(tick, f"a tick over {campaigns:,} campaigns", seconds=TAKEN_SECONDS, every=2)
+                end, saved = time.time(), flow.saved
+            app.wait_folded(workers, SPEND, flow.sent, 180)
+    _told(report, campaigns, Streamed(begin, end, saved), json.loads(notes.read_text(encoding="utf-8")))
 
 
 def _wait_for_the_eve_of_a_tick(workers: Sequence[WorkerProcess]) -> None:
@@ -53,10 +56,24 @@ def _wait_for_the_eve_of_a_tick(workers: Sequence[WorkerProcess]) -> None:
         raise NoFigureError(f"the worker ended: {workers[0].tail()}")
 
 
-def _told(report: Report, campaigns: int, sent: Sequence[Sent], path: Path) -> None:
-    notes = json.loads(path.read_text(encoding="utf-8"))
-    begin, end = sent[0].at, sent[-1].at
-    ticks = [(begun, ended) for _, begun, ended in notes["ticks"] if begin < begun < end]
+def _is_taken(app: App, begin: float) -> bool:
+    """Whether every partition has closed a tick whose time is after *begin*."""
+    return {partition for partition, _, tick in closed_ticks(app) if instant(tick.tick) > begin} == set(
+        range(PARTITIONS)
+    )
+
+
+class Streamed(NamedTuple):
+    """When the stream began and ended, in seconds since 1970, and how much of it was saved by then."""
+
+    begin: float
+    end: float
+    saved: int
+
+
+def _told(report: Report, campaigns: int, streamed: Streamed, notes: dict[str, list[Any]]) -> None:
+    begin, end, saved = streamed
+    ticks = [(begun, ended) for tick, begun, ended in notes["ticks"] if begin < tick < end]
     if not ticks:
         raise NoFigureError("no tick fell into the stream")
     first, last = min(begun for begun, _ in ticks), min(end, max(ended for _, ended in ticks))
@@ -66,8 +83,9 @@ def _told(report: Report, campaigns: int, sent: Sequence[Sent], path: Path) -> N
     report.figure(
         f"longest ingest gap during a tick over {campaigns:,} campaigns",
         f"{_longest(at for at, _ in folds) * 1000:,.0f} ms",
-        f"between two folds, while {UPDATES_A_SECOND:,} updates/s came and a tick of {last - first:.1f} s was taken;"
-        f" of one partition {own * 1000:,.0f} ms; before the tick {_longest(before) * 1000:,.0f} ms",
+        f"between two folds, while there was always something to fold ({saved / (end - begin):,.0f} updates/s) and a"
+        f" tick of {last - first:.1f} s was taken; of one partition {own * 1000:,.0f} ms; before the tick"
+        f" {_longest(before) * 1000:,.0f} ms",
     )
 
 

@@ -82,8 +82,15 @@ class App:
 
     def keep_every_checkpoint(self) -> None:
         """Let the broker not compact the ledger: a marker that is gone tells no time."""
-        entry = ConfigEntry("min.compaction.lag.ms", "86400000", incremental_operation=AlterConfigOpType.SET)
-        resource = ConfigResource(ResourceType.TOPIC, self.ledger, incremental_configs=[entry])
+        self.alter(self.ledger, min_compaction_lag_ms="86400000")
+
+    def alter(self, topic: str, **config: str) -> None:
+        """Change configs of a topic; `retention_bytes` is `retention.bytes`."""
+        entries = [
+            ConfigEntry(name.replace("_", "."), value, incremental_operation=AlterConfigOpType.SET)
+            for name, value in config.items()
+        ]
+        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
         admin = AdminClient({"bootstrap.servers": self.bootstrap})
         for altered in admin.incremental_alter_configs([resource]).values():
             altered.result(TOPICS_SECONDS)
@@ -110,11 +117,11 @@ class App:
         what = f"{self.name} folding {count:,} records of {topic}"
         consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": self.name, "log_level": 0})
         with contextlib.closing(consumer):
-            saved = alive(workers, lambda: _committed(consumer, topic) >= count)
+            saved = alive(workers, lambda: committed(consumer, topic) >= count)
             wait_for(saved, what, seconds=seconds, every=0.5)
 
 
-def _committed(consumer: Consumer, topic: str) -> int:
+def committed(consumer: Consumer, topic: str) -> int:
     """How many records of *topic* the group has committed; 0 while the broker cannot tell."""
     places = [TopicPartition(topic, partition) for partition in range(PARTITIONS)]
     try:

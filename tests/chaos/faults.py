@@ -108,7 +108,7 @@ def kill_while_giving_back(world: World, point: str) -> None:
     for _ in range(ATTEMPTS):
         name = start_armed(world, KILL, f"{point}:1" if point.startswith(REVOKE) else f"{point}:1:{REVOKE}")
         worker = world.fleet[name]
-        worker.wait_owning(REACHED_SECONDS)
+        wait_until(partial(owns_or_ended, worker), REACHED_SECONDS, what="the worker", otherwise=worker.tail)
         with another_joins(world) if world.dice.random() < 0.5 else contextlib.nullcontext():
             if not ends_within(worker, 8):
                 worker.process.terminate()
@@ -117,6 +117,11 @@ def kill_while_giving_back(world: World, point: str) -> None:
         if code == KILLED:
             return
     raise AssertionError(f"{point} was not reached while partitions were given back")
+
+
+def owns_or_ended(worker: WorkerProcess) -> bool:
+    """Whether it has partitions to give back, or has given them back already: others start beside it."""
+    return worker.process.poll() is not None or bool(worker.owns())
 
 
 @contextlib.contextmanager

@@ -160,6 +160,14 @@ def carry_out(plan: Plan, world: World) -> Outcome:
 
 
 @contextlib.contextmanager
+def a_folder() -> Iterator[Path]:
+    """A folder that another user may pass through: PostgreSQL does not run as root."""
+    with tempfile.TemporaryDirectory(prefix="pacing-chaos-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@contextlib.contextmanager
 def a_place(folder: Path, updates: int) -> Iterator[Place]:
     """Broker, network and PostgreSQL."""
     with contextlib.ExitStack() as undo:
@@ -260,10 +268,9 @@ def main() -> int:
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("asked to stop"))
     print(f"seed {given.seed}", flush=True)
-    with tempfile.TemporaryDirectory(prefix="pacing-chaos-") as folder:
-        Path(folder).chmod(0o755)
+    with a_folder() as folder:
         try:
-            outcome = run(Plan(given.seed, given.updates, times), Path(folder))
+            outcome = run(Plan(given.seed, given.updates, times), folder)
         except BrokerUnavailableError as error:
             print(error, file=sys.stderr)
             return 2

@@ -46,6 +46,9 @@ START_DEADLINE_SECONDS: Final = 60.0
 STOP_DEADLINE_SECONDS: Final = 30.0
 FETCH_DEADLINE_SECONDS: Final = 600.0
 
+# For a JVM that lives for minutes: what makes it fast in the long run costs a third of its start.
+BRIEF: Final = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData")
+
 # One node cannot replicate, and a test must not wait for members or partitions that never come.
 SINGLE_NODE: Final[Mapping[str, str]] = {
     "process.roles": "broker,controller",
@@ -81,8 +84,9 @@ class Broker:
     """
     One Kafka process and the data directory that outlives it.
 
-    *overrides* are further lines of server.properties; *cpu* pins the JVM to one core (Linux);
-    *heap_mb* is its maximal heap. Ports are chosen once, so that clients find it again after a restart.
+    *overrides* are further lines of server.properties; *cpu* pins the JVM to one core (Linux), where it is measured and
+    may take its time to become fast; *heap_mb* is its maximal heap. Ports are chosen once, so that clients find it
+    again after a restart.
     """
 
     def __init__(
@@ -96,7 +100,7 @@ class Broker:
     ) -> None:
         self.data_dir = data_dir
         self.port, self._controller_port = free_ports(2)
-        self._java = [*_pin(cpu), *java_command(jars or ensure_jars(), heap_mb)]
+        self._java = [*_pin(cpu), *java_command(jars or ensure_jars(), heap_mb, *(BRIEF if cpu is None else ()))]
         self._properties = data_dir / "server.properties"
         self._properties.write_text(self._server_properties(overrides or {}), encoding="utf-8")
         self._process: subprocess.Popen[bytes] | None = None
@@ -293,10 +297,11 @@ def java_version() -> int | None:
     return int(found[1]) if found else None
 
 
-def java_command(jars: Path, heap_mb: int) -> list[str]:
+def java_command(jars: Path, heap_mb: int, *options: str) -> list[str]:
     """The command that starts a class of Kafka's, logging warnings and errors only."""
     return [
         shutil.which("java") or "java",
+        *options,
         f"-Xmx{heap_mb}m",
         f"-Xms{min(heap_mb, 256)}m",
         "-XX:+ExitOnOutOfMemoryError",
@@ -327,12 +332,22 @@ def ensure_jars() -> Path:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody listens on now."""
+    """
+    Ports of loopback that nobody listens on now.
+
+    A Kafka listens on its own seconds later. Of two test processes side by side each takes ports that the other does
+    not; the kernel gives odd ones, so that every second pair is one's own.
+    """
+    side = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 2
+    ports: list[int] = []
     with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
+        while len(ports) < count:
+            each = held.enter_context(socket.socket())
             each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]
+            port = int(each.getsockname()[1])
+            if port // 2 % 2 == side:
+                ports.append(port)
+    return ports
 
 
 def wait_until(

@@ -33,8 +33,9 @@ from tests.kafka.broker import ROOT, free_ports, wait_until
 from worker.settings import Settings, load_settings
 from worker.topics import LEDGER_BYTES, account_ledger_topic, apply_now, input_topics, ledger_topic, output_topics
 
-READY_SECONDS: Final = 30.0
-SETTLED_SECONDS: Final = 30.0
+# Deadlines of waiting, not waits: far above what it takes, for two cores may have more to do than this.
+READY_SECONDS: Final = 60.0
+SETTLED_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 20.0
 EXPECTED_DELAY_SECONDS: Final = 5.0
 PARTITIONER: Final = "murmur2_random"

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import pytest
 
-from tests.chaos.run import Plan, run
+from tests.chaos.run import Plan, a_folder, run
 from tests.kafka.broker import BrokerUnavailableError, why_unavailable
 from tests.kafka.conftest import no_kafka
 
@@ -15,21 +14,15 @@ UPDATES = 100_000
 SEED = 20_260_701
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder that another user may pass through: PostgreSQL does not run as root."""
-    for above in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        above.chmod(0o755)
-    return tmp_path
-
-
+@pytest.mark.xdist_group("chaos")  # it has a broker of its own, and may run beside the others
 @pytest.mark.timeout(900)  # two and a half minutes on two idle cores
-def test_after_faults_in_any_order_every_figure_is_exact_and_every_event_single(folder: Path) -> None:
+def test_after_faults_in_any_order_every_figure_is_exact_and_every_event_single() -> None:
     if (reason := why_unavailable()) is not None:
         no_kafka(reason)
     seed = int(os.environ.get("PACING_TEST_SEED", SEED))
     try:
-        outcome = run(Plan(seed, UPDATES, times=lambda fault: fault.times_short), folder)
+        with a_folder() as folder:
+            outcome = run(Plan(seed, UPDATES, times=lambda fault: fault.times_short), folder)
     except BrokerUnavailableError as error:
         no_kafka(str(error))
         return

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -12,12 +14,16 @@ from tests.benchmarks.batches import batches, ledger, unpacked, written
 from tests.benchmarks.commits import TickClosed
 from tests.benchmarks.drains import Progress, WholeTick, _between, compare, instant, whole_ticks
 from tests.benchmarks.feed import Sent
+from tests.benchmarks.flow import REPEATED, Updates
 from tests.benchmarks.part_latency import _percentiles
+from tests.benchmarks.part_pressure import bound
 from tests.benchmarks.part_sizes import _limit
 from tests.benchmarks.report import OURS, Report, markdown
 from tests.benchmarks.running import PLANS, SPEND
 from tests.benchmarks.waiting import NoFigureError, wait_for
+from tests.benchmarks.watching import Sample, thirds, verdicts
 from tests.benchmarks.workload import Backlog, plans
+from worker.settings import load_settings
 
 NOW = datetime(2026, 7, 15, 12, tzinfo=UTC)
 
@@ -126,3 +132,58 @@ def test_a_part_that_does_not_end_is_ended_and_told(tmp_path: Path, monkeypatch:
 def test_waiting_ends() -> None:
     with pytest.raises(NoFigureError, match="a tick: not reached within 0 s"):
         wait_for(lambda: False, "a tick", seconds=0.01, every=0.001)
+
+
+def test_the_sum_of_a_flow_is_what_the_ledger_counts() -> None:
+    held, updates = ledger(), Updates(7)
+    for batch in batches(PLANS, plans(7, NOW)):
+        held.fold_plans(batch)
+    messages = chain.from_iterable(updates.some(size) for size in (1_000, 1, 499))
+    told = [held.fold_spend(batch) for batch in batches(SPEND, messages)]
+    assert sum(each.duplicates for each in told) == 1_500 // REPEATED
+    held.open_tick((int(time.time()) + 60) * 10**9)
+    while not held.tick_slice(100).done:
+        pass
+    held.close_tick()
+    compare(
+        {name: sum(figures[0] for figures in each.totals.values()) for name, each in held.campaigns.items()},
+        updates.totals(),
+    )
+    assert updates.made == 1_500 - 1_500 // REPEATED
+
+
+def level(**other: float) -> list[Sample]:
+    """Samples of half an hour in which nothing grows but what *other* says: by so much a second."""
+    of = {"worked": 1.0, "saved": 50_000.0, "resident": 0.0, "descriptors": 0.0, "sink_lag": 0.0, "disk": 0.0} | other
+    least = {"resident": 1 << 30, "descriptors": 30, "disk": 1 << 30}
+    return [
+        Sample(at=at, waiting=400_000, **{name: int(least.get(name, 0) + grows * at) for name, grows in of.items()})
+        for at in range(1_800)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("what", "other"),
+    [
+        (None, {}),
+        ("memory", {"resident": 2.0 * 2**17}),
+        ("open files", {"descriptors": 0.01}),
+        ("speed", {"worked": 1.0}),
+        ("events not in PostgreSQL", {"sink_lag": 10.0}),
+        ("the broker's data", {"disk": 2.0**20}),
+    ],
+)
+def test_what_grows_from_the_middle_third_to_the_last_is_found(what: str | None, other: dict[str, float]) -> None:
+    samples = level(**other)
+    if what == "speed":  # the same updates take more and more of the processor
+        samples = [each._replace(worked=each.at**2) for each in samples]
+    assert [verdict.what for verdict in verdicts(thirds(samples)) if not verdict.is_level] == ([what] if what else [])
+
+
+def test_the_bound_of_memory_is_the_sum_of_what_the_settings_allow() -> None:
+    settings = load_settings(env_file=None, horizon_seconds=64)
+    parts = bound(settings, partitions=4, campaigns=1_000, updates_a_second=1_000)
+    assert parts["ids"] == (1_000 * 68 + 4 * 2**22) * 130
+    assert parts["fetched"] == (8 + 2 * 4 * 4) * 4 * 2**20 * 2
+    wider = load_settings(env_file=None, horizon_seconds=64, checkpoint_records=100_000)
+    assert bound(wider, 4, 1_000, 1_000)["not saved yet"] == 2 * parts["not saved yet"]

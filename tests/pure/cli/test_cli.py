@@ -86,6 +86,14 @@ def test_a_wrong_command_line_is_told_in_one_line(arguments: tuple[str, ...], na
     assert named in faults
 
 
+@pytest.mark.parametrize("command", ["topics", "ledger", "doctor"])
+def test_help_says_what_the_list_of_commands_says_with_its_names_as_they_are_written(command: str) -> None:
+    told = pacing("--help")[1]
+    (line,) = [line for line in told.splitlines() if line.split()[:1] == [command]]
+    said = line.split(maxsplit=1)[1]
+    assert f"{said[0].upper()}{said[1:]}." in pacing(command, "--help")[1]
+
+
 def imported(*arguments: str) -> set[str]:
     """The modules a command imports, their packages alone."""
     command = [sys.executable, "-X", "importtime", "-m", "worker.cli", *arguments]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ssl
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from worker.exits import Exit
 from worker.settings import PREFIX, Settings, SettingsError, load_settings, settings_table, unknown_variables, variable
 
 
@@ -154,3 +157,20 @@ def test_every_setting_says_what_it_means() -> None:
         assert field.description.endswith("."), name
         assert f"`{variable(name)}`" in settings_table()
     assert variable("tick_seconds") == PREFIX + "TICK_SECONDS"
+
+
+def test_a_worker_tells_of_a_variable_that_is_almost_a_setting(tmp_path: Path) -> None:
+    """Kubernetes sets others of our prefix for its services, so that a strange one cannot be refused."""
+    environment = {
+        "PYTHONPATH": str(Path(__file__).parents[3]),
+        "PACING_KAFKA_BOOTSTRAP": "127.0.0.1:1",
+        "PACING_TICK_SECOND": "5",
+        "PACING_WORKER_SERVICE_HOST": "10.0.0.1",
+    }
+    command = [sys.executable, "-m", "worker.cli", "worker"]
+    ended = subprocess.run(
+        command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert ended.returncode == Exit.INPUT_STALLED
+    assert "PACING_TICK_SECOND is set and is no setting; PACING_TICK_SECONDS is" in ended.stdout + ended.stderr
+    assert "SERVICE_HOST" not in ended.stdout + ended.stderr

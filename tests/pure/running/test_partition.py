@@ -162,6 +162,27 @@ async def test_many_unsaved_updates_ask_for_a_checkpoint_and_then_for_a_pause(pa
     assert not full(partition)
 
 
+async def test_a_few_large_dead_letters_ask_for_a_checkpoint_and_then_for_a_pause(
+    partition: Partition, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(partition_module, "OUTBOX_BYTES", 1_000)
+    await partition.fold(take(SPEND, garbage(999)))
+    assert not partition.checkpoint_wanted.is_set()
+    await partition.fold(take(SPEND, garbage(1, start=1)))
+    assert partition.checkpoint_wanted.is_set()
+    assert not full(partition)
+    await partition.fold(take(SPEND, garbage(3_000, start=2)))
+    assert full(partition)
+    partition.cut()
+    assert not full(partition)
+
+
+def garbage(size: int, start: int = 0) -> Fetched:
+    """A batch of one record that is no update, of so many bytes."""
+    batch = RecordBatch(SPEND, 0, range(start, start + 1), [b"c"], [b"x" * size], 1_767_000_000_000)
+    return Fetched(start, start + 1, batch)
+
+
 def full(partition: Partition) -> bool:
     """Whether fetching pauses for this partition."""
     return partition.is_full

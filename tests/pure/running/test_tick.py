@@ -8,11 +8,17 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
+from worker import tick as tick_module
 from worker.metrics import Metrics
 from worker.tick import Schedule, Ticks, tick_closed
 
 SECOND = 10**9
 MINUTES = Schedule(60 * SECOND, 1.0)
+
+
+@pytest.fixture(autouse=True)
+def _turns_of_a_round_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tick_module, "TURN_CAMPAIGNS", 100)
 
 
 @pytest.mark.parametrize(
