@@ -96,7 +96,7 @@ def test_a_batch_made_in_memory_is_unpacked_as_it_was() -> None:
     for batch in batches(SPEND, Backlog(5_000, 10, NOW)):
         (fetched,) = unpacked(written(batch), batch.offsets[0])
         assert fetched.records is not None
-        assert (fetched.records.offsets, fetched.records.values) == (batch.offsets, batch.values)
+        assert (fetched.records.offsets, [*fetched.records.values]) == (batch.offsets, batch.values)
 
 
 def test_a_contender_that_failed_stands_in_the_table_beside_the_others(tmp_path: Path) -> None:
