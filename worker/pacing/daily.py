@@ -32,7 +32,7 @@ from worker.pacing.allowances import is_over, rule_of, span_of
 from worker.pacing.amounts import currency_of
 from worker.pacing.density import local_day, ordinal_at
 from worker.pacing.figures import LastDays
-from worker.pacing.signals import Signal, alert_key, scope_name
+from worker.pacing.signals import Signal, Words, alert_key, scope_name
 from worker.pacing.state import DayCap
 from worker.pacing.watch import cap_of, past_cap
 
@@ -282,14 +282,15 @@ def _is_of_window(tick: Tick, day: int) -> bool:
 
 
 def _of_day(tick: Tick, kind: str, day: int, tell: Callable[[], Told]) -> Iterator[Signal]:
-    """The signal of a day; what it says is worked out where it is new. A plan that is not active raises none."""
-    named = Signal(kind, "campaign", tick.plan.campaign_id, "", {}, _day_text(day))
-    if alert_key(named) in tick.state.alerts:
-        yield named
-    elif tick.plan.status == "active":
-        evidence, words = tell()
-        name = scope_name("campaign", tick.plan.campaign_id)
-        yield named._replace(message=f"{name} {words}.", evidence=evidence)
+    """The signal of a day. A plan that is not active raises none."""
+    signal = Signal(kind, "campaign", tick.plan.campaign_id, partial(_words, tick, tell), _day_text(day))
+    if tick.plan.status == "active" or alert_key(signal) in tick.state.alerts:
+        yield signal
+
+
+def _words(tick: Tick, tell: Callable[[], Told]) -> Words:
+    evidence, words = tell()
+    return f"{scope_name('campaign', tick.plan.campaign_id)} {words}.", evidence
 
 
 def _day_text(day: int) -> str:

@@ -120,7 +120,7 @@ class Teller:
 
     def raised(self, signal: Signal, alert: Raised) -> Event:
         """A signal that is new."""
-        return self._alert("alert_raised", alert, signal.message, signal.evidence)
+        return self._alert("alert_raised", alert, *signal.tell())
 
     def cleared(self, alert: Raised) -> Event:
         """A signal that is over; there is no figure to show for it."""
@@ -148,10 +148,13 @@ Alerts = dict[str, Raised]
 
 def changed(teller: Teller, before: Alerts, over: Sequence[str], now: Iterable[Signal]) -> tuple[Alerts, list[Event]]:
     """The alerts without those that are *over*, with those of *now* that were not up before, and what is told of it."""
+    new = [(key, signal) for signal in now if (key := alert_key(signal)) not in before]
+    if not (over or new):
+        return before, []
     after = {key: alert for key, alert in before.items() if key not in over}
     events = [teller.cleared(before[key]) for key in over]
-    for signal in now:
-        if (key := alert_key(signal)) not in before and key not in after:
+    for key, signal in new:
+        if key not in after:
             part = (signal.part,) if signal.part else ()
             identity = teller.id("alert", signal.kind, signal.scope, signal.scope_id, *part)
             after[key] = Raised(identity, signal.kind, signal.scope, signal.scope_id, signal.level)
