@@ -352,7 +352,10 @@ def _projection(
     """What the campaign is projected to spend, from what is counted (that is dated before *until*)."""
     pace, number = tick.pace, tick.version.version
     is_bent = pace.courses is not None
-    ground = Ground(tick.plan, tick.history, number, standings.expected, is_bent, tick.counted, pace.origin, until)
+    is_even = not is_bent and pace.scopes[0].track is None
+    ground = Ground(
+        tick.plan, tick.history, number, standings.expected, is_even, is_bent, tick.counted, pace.origin, until
+    )
     return project(ground, campaign, as_of)
 
 
