@@ -271,7 +271,7 @@ def _signals(
     if tick.cap is not None:
         told = Before(before.alerts, before.milestones)
         now += signals_of(tick.plan, standing, projection, tick.as_of, told, is_paused=not tick.sums.active)
-        milestones = max(before.milestones, milestones_reached(standing))
+        milestones = milestones_reached(standing, before.milestones)
         spent_at = projection.exhausted_at if _is_spent(standing) else None
     up = {alert_key(signal) for signal in now}
     alerts, events = changed(tick.teller, before.up, [key for key in before.up if key not in up], now)

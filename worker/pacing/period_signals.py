@@ -23,7 +23,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from schemas.fields import NANOS
 from worker.pacing.amounts import DAY, currency_of, percent, share, time_text
@@ -47,7 +49,7 @@ Told = tuple[str, Body]
 """How the sentence of a signal goes on after the name of its scope, and the evidence."""
 
 
-class Before(NamedTuple):
+class Before(msgspec.Struct, frozen=True, gc=False):
     """What the ticks before have told: the keys of the signals that are *up*, and how many milestones."""
 
     up: Container[str]
@@ -63,7 +65,7 @@ def signals_of(
             is_up = alert_key(signal) in before.up
             if is_up or (not is_paused and may_be_raised(plan, standing, signal, as_of)):
                 yield signal
-    if milestones_reached(standing) > before.milestones:
+    if milestones_reached(standing, before.milestones) > before.milestones:
         yield from milestones(plan, standing, before.milestones)
 
 
@@ -110,10 +112,10 @@ def may_be_raised(plan: Plan, standing: Standing, signal: Signal, as_of: int) ->
     return as_of >= standing.flight.start + plan.thresholds.grace
 
 
-def milestones_reached(standing: Standing) -> int:
-    """How many of the milestones are reached."""
+def milestones_reached(standing: Standing, told: int) -> int:
+    """How many of the milestones are reached; not less than were *told*, since what was told stays."""
     used, budget = 100 * standing.figures[0] * standing.scale, standing.budget
-    reached = 0
+    reached = told
     while reached < len(MILESTONES_PCT) and used >= MILESTONES_PCT[reached] * budget:
         reached += 1
     return reached
@@ -121,7 +123,7 @@ def milestones_reached(standing: Standing) -> int:
 
 def milestones(plan: Plan, standing: Standing, told: int) -> Iterator[Signal]:
     """Those that are reached beyond the first *told*."""
-    for pct in MILESTONES_PCT[told : milestones_reached(standing)]:
+    for pct in MILESTONES_PCT[told : milestones_reached(standing, told)]:
         yield _signal(standing, MILESTONE, partial(_milestone, plan, standing, pct), str(pct))
 
 

@@ -15,8 +15,6 @@ definitions 17 and 18. What the contract leaves open:
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import msgspec
 
 from worker.pacing.plan import Flight, Plan
@@ -39,7 +37,7 @@ class Worst(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return this > that or (this == that and self.campaign_id < other.campaign_id)
 
 
-class Child(NamedTuple):
+class Child(msgspec.Struct, frozen=True, gc=False):
     """What a campaign adds to its account at a tick: money in nanos, *flight* the window its figures are of."""
 
     account_id: str

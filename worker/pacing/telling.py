@@ -7,7 +7,8 @@ Every event begins with the same head. Its id is made of its type, campaign, tic
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+
+import msgspec
 
 from schemas.fields import NANOS
 from worker.pacing.amounts import currency_of, percent, time_text
@@ -23,7 +24,7 @@ from worker.pacing.standing import Standing
 from worker.pacing.state import Proposal, Raised
 
 
-class Event(NamedTuple):
+class Event(msgspec.Struct, frozen=True, gc=False):
     """
     An event to be sent.
 
@@ -64,10 +65,12 @@ class Teller:
 
     def snapshot(self, snapshot_id: str, scopes: Sequence[Standing], taken: Taken, projection: Projection) -> Event:
         """A snapshot of the scopes; its id is the event's."""
-        body = self._head("snapshot_taken", snapshot_id)
-        body["snapshot_id"] = snapshot_id
-        body["timestamp"] = self.tick
-        body.update(snapshot_fields(self.plan, scopes, taken, projection))
+        body = {
+            **self._head("snapshot_taken", snapshot_id),
+            "snapshot_id": snapshot_id,
+            "timestamp": self.tick,
+            **snapshot_fields(self.plan, scopes, taken, projection),
+        }
         child = (
             None if taken.revision else child_of(self.plan, scopes[0], body["projected_spend"], is_final=taken.final)
         )

@@ -145,7 +145,7 @@ def test_a_tie_goes_to_the_even_unit() -> None:
 def test_money_of_two_currencies_is_never_added() -> None:
     rollup = Rollup()
     rollup.add(child())
-    rollup.add(child()._replace(currency="USD"))
+    rollup.add(replace(child(), currency="USD"))
     rollup.close(cap(), 7)
     taken = rollup.take()
     assert {key: each.campaigns for key, each in taken.items()} == {KEY: 1, ("acme", "USD"): 1}
