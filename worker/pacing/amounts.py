@@ -133,10 +133,9 @@ def time_text(nanos: int) -> str:
     """
     day, rest = divmod(nanos, DAY)
     seconds, fraction = divmod(rest, NANOS)
-    if fraction:
-        return format_time(nanos)
     minutes, second = divmod(seconds, 60)
-    return f"{_day_text(day)}T{minutes // 60:02d}:{minutes % 60:02d}:{second:02d}Z"
+    part = f".{fraction:09d}".rstrip("0") if fraction else ""
+    return f"{_day_text(day)}T{minutes // 60:02d}:{minutes % 60:02d}:{second:02d}{part}Z"
 
 
 @lru_cache(maxsize=1024)
