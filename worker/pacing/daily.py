@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import date
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from worker.pacing.activity import is_active
@@ -288,5 +288,6 @@ def _words(tick: Tick, tell: Callable[[], Told]) -> Words:
     return f"{scope_name('campaign', tick.plan.campaign_id)} {words}.", evidence
 
 
+@lru_cache(maxsize=256)
 def _day_text(day: int) -> str:
     return date.fromordinal(day).isoformat()

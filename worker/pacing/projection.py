@@ -82,7 +82,7 @@ class Ground(msgspec.Struct, frozen=True, gc=False):
     What a projection rests on besides where the campaign stands.
 
     *expected* is the campaign's course, a straight line over its flight where it *is_even*, which late spend may move
-    where it *is_bent*; *origin* and *until* bound what counts for it, None where nothing does.
+    where it *rests_on_spend*; *origin* and *until* bound what counts for it, None where nothing does.
     """
 
     plan: Plan
@@ -90,7 +90,7 @@ class Ground(msgspec.Struct, frozen=True, gc=False):
     version: int
     expected: Callable[[int], Ratio]
     is_even: bool
-    is_bent: bool
+    rests_on_spend: bool
     counted: Counted
     origin: int | None
     until: int | None
@@ -264,7 +264,7 @@ def _rolling(ground: Ground, days: Days, campaign: Standing) -> Ratio | None:
     """Spend over expected spend of the last seven whole days; null where nothing was expected."""
     first = days.number - ROLLING_DAYS
     start, end = days.edges[first], days.edges[days.number]
-    if ground.is_bent:
+    if ground.rests_on_spend:
         num, den = _less(ground.expected(end), ground.expected(start))
     else:
         key = ground.version, start, campaign.budget, campaign.scale

@@ -18,7 +18,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from operator import add
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+
+import msgspec
 
 from schemas.fields import format_money, minor_digits
 from worker.pacing.amounts import currency_of, time_text
@@ -41,7 +43,7 @@ Words = tuple[str, dict[str, Any]]
 """The message of a signal, and its evidence: the figures."""
 
 
-class Signal(NamedTuple):
+class Signal(msgspec.Struct, frozen=True, gc=False):
     """A signal as of one tick, whether it is already up or not: most are, so *tell* is asked only of a new one."""
 
     kind: str
@@ -59,7 +61,8 @@ class Signal(NamedTuple):
 
 def alert_key(signal: Signal) -> str:
     """What a signal is remembered by while it is up."""
-    return "\0".join((*signal[:3], signal.part) if signal.part else signal[:3])
+    key = f"{signal.kind}\0{signal.scope}\0{signal.scope_id}"
+    return f"{key}\0{signal.part}" if signal.part else key
 
 
 def over_budget(plan: Plan, standings: Sequence[Standing]) -> Iterator[Signal]:

@@ -351,11 +351,11 @@ def _projection(
     tick: Tick, standings: Standings, campaign: Standing, as_of: int, until: int | None = None
 ) -> Projection:
     """What the campaign is projected to spend, from what is counted (that is dated before *until*)."""
-    pace, number = tick.pace, tick.version.version
-    is_bent = pace.courses is not None
-    is_even = not is_bent and pace.scopes[0].track is None
+    pace, number, courses = tick.pace, tick.version.version, tick.pace.courses
+    is_even = courses is None and pace.scopes[0].track is None
+    moves = courses is not None and courses["campaign", tick.plan.campaign_id].rests_on_spend
     ground = Ground(
-        tick.plan, tick.history, number, standings.expected, is_even, is_bent, tick.counted, pace.origin, until
+        tick.plan, tick.history, number, standings.expected, is_even, moves, tick.counted, pace.origin, until
     )
     return project(ground, campaign, as_of)
 
