@@ -331,8 +331,7 @@ class Campaign:
             name = self.names[held[ATTRIBUTION]]
             _add(counted, name, held)
             _add(self.totals, name, held)
-            if held[LATEST] > self.latest:
-                self.latest = held[LATEST]
+            self.latest = max(self.latest, held[LATEST])
         self._keep(cell)
         if self.rhythm is not None and self.rhythm.count(cell.lo, spend):
             self.mark(LOCAL_DAYS)

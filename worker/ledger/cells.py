@@ -129,8 +129,7 @@ class Cell:
             return
         held[:COUNT] = map(add, held, figures)
         held[UPDATES] += updates
-        if latest > held[LATEST]:
-            held[LATEST] = latest
+        held[LATEST] = max(held[LATEST], latest)
 
     def absorb(self, other: Cell) -> None:
         """Count what *other* holds as well."""

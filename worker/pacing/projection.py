@@ -122,7 +122,7 @@ def project(ground: Ground, campaign: Standing, as_of: int) -> Projection:
         exhausted_at = _observed(ground, campaign)
     elif as_of < flight.end and final[0] * campaign.scale >= campaign.budget * final[1]:
         if path is None and ground.is_even:
-            exhausted_at = _exhausted_evenly(campaign, as_of)
+            exhausted_at = exhausted_evenly(campaign, as_of)
         else:
             exhausted_at = _exhausted_at(ground, path or _run_rate(ground, campaign), campaign, as_of)
     return Projection("run_rate" if learned is None else learned.method, final, exhausted_at, reason, rolling)
@@ -164,7 +164,7 @@ def _observed(ground: Ground, campaign: Standing) -> int | None:
 # -- where a path reaches an amount ----------------------------------------------------------------------------------
 
 
-def _exhausted_evenly(campaign: Standing, as_of: int) -> int | None:
+def exhausted_evenly(campaign: Standing, as_of: int) -> int | None:
     """The first instant x with S (x - start) / (T - start) >= B, None where that is the end: see `first_reaching`."""
     flight = campaign.flight
     lasts = -(-campaign.budget * (as_of - flight.start) // (campaign.scale * campaign.figures[0]))

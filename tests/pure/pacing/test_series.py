@@ -202,6 +202,16 @@ def test_a_day_may_cost_its_allowance_and_no_nano_more(platform: str | None, all
     assert campaign.alerts("2026-07-01T13:00:00Z") == ["raised daily_budget_exceeded"]
 
 
+def test_of_the_last_days_no_cell_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    campaign = Campaign(daily_budget="40")
+    campaign.spend("2026-07-01T10:00:00Z", "40")
+    assert campaign.alerts("2026-07-01T11:00:00Z") == []
+    monkeypatch.setattr(Paced, "before", None)
+    campaign.spend("2026-07-01T12:00:00Z", "1")
+    assert campaign.alerts("2026-07-02T13:00:00Z") == ["raised daily_budget_exceeded"]
+    assert campaign.evidence["daily_budget_exceeded"]["served"] == "41.00"
+
+
 def test_served_billable_and_credit_are_told_apart() -> None:
     campaign = Campaign(daily_budget="10", platform="meta")
     campaign.spend("2026-06-27T10:00:00Z", "17.50")
@@ -403,7 +413,7 @@ def test_the_comparison_in_integers_is_that_of_fractions(spent: list[int], spend
     if days is not None:
         mad = max(Fraction(median(abs(each - middle) for each in spent)), middle / 20)
         z = (spend - middle) / (Fraction("1.4826") * mad)
-        assert (spend * NANOS > days.most()) == (z > 4)
+        assert (spend * NANOS > days.most) == (z > 4)
         assert days.hundredths_of_z(spend * NANOS) == round(z * 100)
 
 
