@@ -124,7 +124,7 @@ class Course:
 
         >>> course = Course((Bend(1000, Flight(0, 100), 0, "reflow"), Bend(2000, Flight(0, 100), 50, "forward")))
         >>> course.by(75, lambda instant: 0)  # 500 by the change, then half of the other 1500
-        (6250000, 5000)
+        (5000, 4)
         """
         at = len(self._pieces) - 1
         while at and as_of < self.bends[at].since:
