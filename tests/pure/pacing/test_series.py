@@ -212,6 +212,17 @@ def test_of_the_last_days_no_cell_is_read_again(monkeypatch: pytest.MonkeyPatch)
     assert campaign.evidence["daily_budget_exceeded"]["served"] == "41.00"
 
 
+@pytest.mark.parametrize("day", ["2026-06-04", "2026-06-05"], ids=["30 days ago: added up", "29: known"])
+def test_what_takes_an_old_day_over_its_allowance_is_told(day: str) -> None:
+    campaign = Campaign(daily_budget="40")
+    campaign.spend(f"{day}T10:00:00Z", "40")
+    assert campaign.alerts(f"{day}T11:00:00Z") == []
+    assert "raised daily_budget_exceeded" not in campaign.alerts("2026-07-04T10:00:00Z")
+    campaign.spend(f"{day}T12:00:00Z", "1")
+    assert "raised daily_budget_exceeded" in campaign.alerts("2026-07-04T11:00:00Z")
+    assert campaign.evidence["daily_budget_exceeded"]["served"] == "41.00"
+
+
 def test_served_billable_and_credit_are_told_apart() -> None:
     campaign = Campaign(daily_budget="10", platform="meta")
     campaign.spend("2026-06-27T10:00:00Z", "17.50")
