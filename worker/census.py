@@ -67,8 +67,10 @@ class Found:
         """Count one campaign as of *tick*."""
         state = campaign.state
         self.states[(state_of(campaign, tick),)] += 1
-        self.signals.update((raised.kind,) for raised in state.alerts.values())
-        self.deviations.update(open_deviations(state))
+        for raised in state.alerts.values():
+            self.signals[(raised.kind,)] += 1
+        for opened in open_deviations(state):
+            self.deviations[opened] += 1
         self.proposals += len(state.proposals)
 
 

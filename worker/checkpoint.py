@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from aiokafka.producer.message_accumulator import BatchBuilder
 
     from worker.clock import Clock
+    from worker.events import Message
     from worker.settings import Settings
 
 # A transaction outlives the checkpoint that gives up on it, which ends the process; the next owner aborts it anyway.
@@ -46,7 +47,7 @@ class Cut(NamedTuple):
     that was opened since the last cut. *parts* go to other partitions as well: by topic and partition.
     """
 
-    outputs: Mapping[str, Sequence[Written]]
+    outputs: Mapping[str, Sequence[Written | Message]]
     ledger: Sequence[tuple[bytes, bytes | None]]
     positions: Mapping[str, int]
     tick: int | None = None
@@ -97,14 +98,14 @@ class Checkpoints:
 
     def _batches(self, cut: Cut) -> Iterator[tuple[str, int, BatchBuilder]]:
         """Outputs first and the ledger after them, so that the marker is the last record written."""
-        mine = {(topic, self._partition): records for topic, records in cut.outputs.items()}
-        for (topic, partition), records in (*mine.items(), *cut.parts.items()):
+        mine = [((topic, self._partition), records) for topic, records in cut.outputs.items()]
+        for (topic, partition), records in (*mine, *cut.parts.items()):
             for batch in self._pack(records):
                 yield topic, partition, batch
         for batch in self._pack(Written(key, value) for key, value in cut.ledger):
             yield self._ledger_topic, self._partition, batch
 
-    def _pack(self, records: Iterable[Written]) -> Iterator[BatchBuilder]:
+    def _pack(self, records: Iterable[Written | Message]) -> Iterator[BatchBuilder]:
         batch = self._producer.create_batch()
         for record in records:
             if not _append(batch, record):
@@ -116,7 +117,7 @@ class Checkpoints:
             yield batch
 
 
-def _append(batch: BatchBuilder, record: Written) -> bool:
+def _append(batch: BatchBuilder, record: Written | Message) -> bool:
     """Whether *record* still fits in *batch*; the first always does."""
     appended = batch.append(timestamp=None, key=record.key, value=record.value, headers=list(record.headers))
     return appended is not None

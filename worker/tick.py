@@ -154,10 +154,11 @@ class Ticks:
     def _judge_some(self) -> bool:
         """One slice, in one go; after the last one the tick is closed in the same go, so in the same transaction."""
         part = self._ledger.tick_slice(TURN_CAMPAIGNS)
-        for judged in part.events:
-            self._partition.tell(judged.event)
-            if judged.event.kind == "snapshot_taken":
-                self._census.saw(judged.event.body)
+        events = [judged.event for judged in part.events]
+        self._partition.tell(events)
+        for event in events:
+            if event.kind == "snapshot_taken":
+                self._census.saw(event.body)
         self._metrics.tick_campaigns.inc(part.campaigns)
         if part.done:
             self._partition.outbox.event(tick_closed(self._ledger))

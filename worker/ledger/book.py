@@ -23,7 +23,7 @@ from worker.ledger.partitions import partition_of
 from worker.ledger.records import Shelf
 from worker.ledger.sheet import Sheet
 from worker.ledger.sources import Sources
-from worker.ledger.splitting import Past, cut_at_tick
+from worker.ledger.splitting import Past, cut_at_tick, straddles_tick
 from worker.pacing.rollup import Rollup
 
 
@@ -167,20 +167,26 @@ class Book:
     def _key_of(self, campaign_id: str) -> bytes | None:
         return campaign_id.encode() if self.partitions else None
 
-    def cells_of(self, campaign_id: str) -> int:
-        """How many uncounted cells a campaign has."""
-        campaign = self.campaign(campaign_id)
-        return 0 if campaign is None else campaign.cells
-
     def use(self, campaign: Campaign) -> Campaign:
         """*campaign*, about to change; before anything waits for an open tick, its cells are cut there."""
         if campaign.epoch != self.epoch:
             ticks, waits = self.early if campaign.history is None else self.ticks, self.waits(campaign)
             campaign.refresh(self.epoch, ticks, waits=waits)
             if self.tick is not None and waits:
-                cut_at_tick(self.past_of(campaign), campaign, self.tick)
+                self._cut_at_tick(campaign, self.tick)
         self.used[campaign.campaign_id] = campaign
         return campaign
+
+    def use_at_tick(self, campaign: Campaign, tick: int) -> None:
+        """*campaign*, about to be judged by the open tick: the same, but nothing is going to wait for that."""
+        if campaign.epoch != self.epoch:
+            campaign.refresh(self.epoch, self.ticks, waits=False)
+            self._cut_at_tick(campaign, tick)
+        self.used[campaign.campaign_id] = campaign
+
+    def _cut_at_tick(self, campaign: Campaign, tick: int) -> None:
+        if straddles_tick(campaign, tick):
+            cut_at_tick(self.past_of(campaign), campaign, tick)
 
     def past_of(self, campaign: Campaign) -> Past:
         """What is remembered of a campaign's updates."""

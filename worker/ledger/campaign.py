@@ -29,6 +29,7 @@ from worker.pacing import (
     Case,
     Counted,
     Figures,
+    LastDays,
     PacingState,
     PlanHistory,
     Totals,
@@ -186,10 +187,10 @@ class Campaign:
 
     def forget_versions(self, tick: int) -> None:
         """Drop plans that no tick after *tick* asks for."""
-        if self.state.is_period_open:
+        if self.history is None or len(self.history.versions) == 1 or self.state.is_period_open:
             return
-        history = None if self.history is None else self.history.forget(tick)
-        if history is not None and history is not self.history:
+        history = self.history.forget(tick)
+        if history is not self.history:
             self.succeed(history)
 
     # -- folding
@@ -260,31 +261,42 @@ class Campaign:
 
     def count(self, tick: int, last: int | None) -> Counted:
         """Move what is due at *tick* into the totals; what the core is to know, *last* being the tick before."""
-        last = last if self.is_ticked else None
-        new: list[tuple[int, Totals]] = []
-        late = 0
-        for cell in self.pending.take_through(tick):
-            if last is not None and cell.lo <= last:
-                late += cell.spend()
-            if cell.held:
-                new.append((cell.lo, self._count_cell(cell)))
+        new, late = self._count_due(tick, last if self.is_ticked else None) if self.pending.cells else ([], 0)
         if new or not self.is_ticked:
             self.mark(CAMPAIGN)
         self.is_ticked = True
         return Counted(
             totals=self.totals,
-            future_spend=self.pending.spend(),
+            future_spend=self.pending.spend() if self.pending.cells else 0,
             late_spend=late,
             data_through=None if self.latest == NEVER else self.latest,
-            before=lambda cut: self.prefix(cut).totals,
+            before=self._totals_before,
             data_through_before=self._latest_before,
             new=new,
-            cases=self._cases(),
+            cases=self._cases() if self.cases else {},
             spends=self._spends,
             reached=self._reached,
-            positive_hour=lambda zone: self._rhythm_in(zone).positive_hour(self._positive_before),
-            days=lambda zone, day: self._rhythm_in(zone).days(day),
+            positive_hour=self._positive_hour,
+            days=self._days,
         )
+
+    def _count_due(self, tick: int, last: int | None) -> tuple[list[tuple[int, Totals]], int]:
+        """What is newly counted, cell by cell, and the nanos of it that are dated at or before the *last* tick."""
+        new: list[tuple[int, Totals]] = []
+        late = 0
+        for cell in self.pending.take_through(tick):
+            spend = cell.spend()
+            if cell.held:
+                new.append((cell.lo, self._count_cell(cell, spend)))
+            if last is not None and cell.lo <= last:
+                late += spend
+        return new, late
+
+    def _positive_hour(self, zone: str) -> int | None:
+        return self._rhythm_in(zone).positive_hour(self._positive_before)
+
+    def _days(self, zone: str, day: int) -> LastDays:
+        return self._rhythm_in(zone).days(day)
 
     def _rhythm_in(self, zone: str) -> Rhythm:
         """The rhythm in a zone: made from the cells of the last days where it is not known there."""
@@ -310,14 +322,14 @@ class Campaign:
                 return max(positive)
         return NEVER
 
-    def _count_cell(self, cell: Cell) -> Totals:
-        """Add a cell to all that is counted, and leave it to that; its figures by attribution."""
+    def _count_cell(self, cell: Cell, spend: int) -> Totals:
+        """Add a cell, in which *spend* nanos are, to all that is counted; its figures by attribution."""
         counted: Totals = {}
-        spend = cell.spend()
         for held in cell.held.values():
-            _add(counted, self.names[held[ATTRIBUTION]], held)
-        self.latest = max(self.latest, cell.latest)
-        _add_all(self.totals, counted)
+            name = self.names[held[ATTRIBUTION]]
+            _add(counted, name, held)
+            _add(self.totals, name, held)
+            self.latest = max(self.latest, held[LATEST])
         self._keep(cell)
         if self.rhythm is not None and self.rhythm.count(cell.lo, spend):
             self.mark(LOCAL_DAYS)
@@ -338,7 +350,7 @@ class Campaign:
         if recent is None:
             recent = self.recent[lo] = Cell(lo, hi)
         for key, held in cell.held.items():
-            name = (key[0], key[1], None)
+            name = key if key[2] is None else (key[0], key[1], None)
             if name in recent.held:
                 recent.add(name, held[ATTRIBUTION], held[:COUNT], held[LATEST])
             else:
@@ -374,8 +386,9 @@ class Campaign:
         self.bin = self.pending
         self.cell = NOWHERE
         # Of a recurring budget's windows each tick asks for a few: what was not asked for now is made again if it is.
-        self.prefixes = {cut: prefix for cut, prefix in self.prefixes.items() if cut in self.asked}
-        self.asked.clear()
+        if self.prefixes:
+            self.prefixes = {cut: prefix for cut, prefix in self.prefixes.items() if cut in self.asked}
+            self.asked.clear()
         if len(self.recent) > recent:
             starts = sorted(self.recent)
             # Days that are over, if there are any: so a day is written once, and is not read for that.
@@ -432,6 +445,9 @@ class Campaign:
                 for held in cell.held.values():
                     _add(prefix.totals, self.names[held[ATTRIBUTION]], held)
         return prefix
+
+    def _totals_before(self, cut: int) -> Totals:
+        return self.prefix(cut).totals
 
     def _latest_before(self, cut: int) -> int | None:
         latest = self.prefix(cut).latest

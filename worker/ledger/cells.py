@@ -122,11 +122,12 @@ class Cell:
 
     def add(self, key: Key, attribution: int, figures: Iterable[int], latest: int, updates: int = 0) -> None:
         """Count *figures* for *key*, the latest of them dated *latest*."""
+        self.packed = None
         held = self.held.get(key)
         if held is None:
-            held = self.held[key] = [0, 0, 0, 0, 0, 0, 0, 0, attribution, 0, NEVER]
+            self.held[key] = [*figures, attribution, updates, latest]
+            return
         held[:COUNT] = map(add, held, figures)
-        self.packed = None
         held[UPDATES] += updates
         held[LATEST] = max(held[LATEST], latest)
 
@@ -137,4 +138,4 @@ class Cell:
 
     def spend(self) -> int:
         """Nanos in it, under any attribution."""
-        return sum(held[0] for held in self.held.values())
+        return sum([held[0] for held in self.held.values()])

@@ -16,6 +16,7 @@ Hours are numbered from 1970 UTC, days as `date.toordinal` does in the plan's zo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Final
 
 from worker.ledger.cells import NEVER
@@ -103,8 +104,8 @@ class Rhythm:
     def days(self, day: int) -> LastDays:
         """The spend of a day, none before the latest one, and of those before it."""
         if day == self.day:
-            return LastDays(self.spend, (day, self.past), lambda: self._before(day))
-        return LastDays(0, (self.day, self.spend, self.past), lambda: self._before(day))
+            return LastDays(self.spend, (day, self.past), partial(self._before, day))
+        return LastDays(0, (self.day, self.spend, self.past), partial(self._before, day))
 
     def _before(self, day: int) -> list[int]:
         """The spend of the days before a day that is not before the latest one."""

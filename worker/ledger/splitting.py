@@ -74,18 +74,21 @@ def cut_for_ever(past: Past, campaign: Campaign, cuts: Sequence[int]) -> int | N
     return None
 
 
+def straddles_tick(campaign: Campaign, tick: int) -> bool:
+    """Whether a pending cell holds something on both sides of *tick*, and nothing waits for it yet."""
+    pending, waiting = campaign.pending, campaign.waiting
+    # Cells lie within a UTC day.
+    if tick // DAY not in pending.days or (waiting is not None and waiting.cells):
+        return False
+    return any(start <= tick < pending.latest(cell) for start, cell in pending.day(tick // DAY).items())
+
+
 def cut_at_tick(past: Past, campaign: Campaign, tick: int) -> None:
     """Cut what is pending just after *tick*, before anything waits for it; if that is impossible it is left whole."""
-    if not campaign.pending.cells:
-        return
     lo, hi = lasting(tick, campaign.cuts)
-    cut = tick + 1
-    if campaign.waiting is not None and campaign.waiting.cells:
-        return
-    if any(campaign.pending.latest(cell) >= cut for cell in campaign.pending.within(lo, cut)):
-        stretch = _stretch(past, campaign, lo, hi, cut)
-        if stretch is not None:
-            _cut_pending(campaign, stretch, cut)
+    stretch = _stretch(past, campaign, lo, hi, tick + 1)
+    if stretch is not None:
+        _cut_pending(campaign, stretch, tick + 1)
 
 
 def _straddles(cells: Iterable[Cell], cut: int) -> bool:

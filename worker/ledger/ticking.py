@@ -70,8 +70,11 @@ def tick_slice(book: Book, most: int) -> TickSlice:
     stop, cells = start, 0
     while stop < min(start + most, len(planned)) and cells < CELLS_A_CAMPAIGN * most:
         campaign_id = planned[stop]
-        cells += book.cells_of(campaign_id)
-        events += [CampaignEvent(campaign_id, event) for event in _judge(book, campaign_id, book.tick, position)]
+        campaign = book.campaign(campaign_id)
+        if campaign is not None and campaign.history is not None:
+            cells += campaign.cells
+            told = _judge(book, campaign, campaign.history, book.tick, position)
+            events += [CampaignEvent(campaign_id, event) for event in told]
         book.tick_done = campaign_id
         stop += 1
     book.tick_campaigns += stop - start
@@ -94,19 +97,18 @@ def _position(book: Book) -> dict[str, Any] | None:
     return {"partition": book.partition, "next_offsets": book.tick_positions}
 
 
-def _judge(book: Book, campaign_id: str, tick: int, position: dict[str, Any] | None) -> list[Event]:
+def _judge(
+    book: Book, campaign: Campaign, history: PlanHistory, tick: int, position: dict[str, Any] | None
+) -> list[Event]:
     """Count what is due, and let the core tell what it finds."""
-    campaign = book.campaign(campaign_id)
-    if campaign is None or campaign.history is None:
+    if history.ended and _is_at_rest(campaign):
+        _add_up(book, campaign, history, tick, [])
         return []
-    if _is_at_rest(campaign):
-        _add_up(book, campaign, campaign.history, tick, [])
-        return []
-    book.use(campaign)
+    book.use_at_tick(campaign, tick)
     counted = campaign.count(tick, book.last_tick)
     counted.reports = lambda: book.sources.reports(campaign.sources)
     events, state = take_tick(
-        campaign.history,
+        history,
         campaign.state,
         counted,
         as_of=tick,
@@ -115,7 +117,7 @@ def _judge(book: Book, campaign_id: str, tick: int, position: dict[str, Any] | N
         position=position,
     )
     campaign.after_tick(state, book.limits.recent)
-    _add_up(book, campaign, campaign.history, tick, events)
+    _add_up(book, campaign, history, tick, events)
     if not book.tick_first:
         campaign.forget_versions(tick)
     return events
@@ -134,7 +136,7 @@ def _add_up(book: Book, campaign: Campaign, history: PlanHistory, tick: int, eve
 
 
 def _is_at_rest(campaign: Campaign) -> bool:
-    """Whether a tick finds nothing to tell: the plan has ended, all was told, and nothing came."""
-    if campaign.cells or campaign.cases or campaign.waiting_cases or campaign.history is None:
+    """Whether a tick finds nothing to tell of a plan that has ended: all was told, and nothing came."""
+    if campaign.cells or campaign.cases or campaign.waiting_cases:
         return False
-    return campaign.history.ended and campaign.state == PacingState()
+    return campaign.state == PacingState()

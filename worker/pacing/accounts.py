@@ -274,7 +274,8 @@ def _signals(
     if tick.cap is not None:
         told = Before(before.alerts, before.milestones)
         now += signals_of(tick.plan, standing, projection, tick.as_of, told, is_paused=not tick.sums.active)
-        milestones = max(before.milestones, 0 if MILESTONE in silenced else milestones_reached(standing))
+        is_silenced = MILESTONE in silenced
+        milestones = before.milestones if is_silenced else milestones_reached(standing, before.milestones)
         spent_at = projection.exhausted_at if _is_spent(standing) else None
     now = [signal for signal in now if signal.kind not in silenced]
     up = {alert_key(signal) for signal in now}

@@ -3,7 +3,8 @@ How the core prints: money, percentages and times of an event, each rounded once
 
 The same strings and numbers as `schemas.fields` gives, for less: a campaign's snapshot prints some thirty of them, and
 a big tick is bound by that. So the rounding stands where it is used: half-even is divmod(2 num + den, 2 den), less one
-where that is a tie (no rest) and odd.
+where that is a tie (no rest) and odd; of amounts, whose numbers are large, divmod(num, den), one more where twice the
+rest is more than den, or is den and the quotient odd.
 """
 
 from __future__ import annotations
@@ -63,9 +64,10 @@ class Currency:
     def derived(self, num: int, den: int) -> str:
         """The amount num / den, rounded once, half-even, to the minor unit; *den* is positive."""
         unit = den * self.minor_unit
-        minor, rest = divmod(2 * num + unit, 2 * unit)
-        if rest == 0:
-            minor -= minor & 1
+        minor, rest = divmod(num, unit)
+        rest += rest
+        if rest > unit or (rest == unit and minor & 1):
+            minor += 1
         if minor < self._one:
             return format_money(minor * self.minor_unit, self.minor_digits)
         text, digits = str(minor), self.minor_digits
@@ -131,10 +133,9 @@ def time_text(nanos: int) -> str:
     """
     day, rest = divmod(nanos, DAY)
     seconds, fraction = divmod(rest, NANOS)
-    if fraction:
-        return format_time(nanos)
     minutes, second = divmod(seconds, 60)
-    return f"{_day_text(day)}T{minutes // 60:02d}:{minutes % 60:02d}:{second:02d}Z"
+    part = f".{fraction:09d}".rstrip("0") if fraction else ""
+    return f"{_day_text(day)}T{minutes // 60:02d}:{minutes % 60:02d}:{second:02d}{part}Z"
 
 
 @lru_cache(maxsize=1024)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from itertools import accumulate
 from math import gcd, lcm
 
@@ -86,25 +87,38 @@ def _reached(density: Density | None, instant: int) -> Ratio:
 
 
 class Track:
-    """C(t) of one scope: its flight, its shape."""
+    """C(t) of a flight and a shape; the last answer is kept, since a campaign and its channels ask for the same."""
 
-    __slots__ = ("_bent", "_elapse")
+    __slots__ = ("_at", "_bent", "_elapse", "_share")
 
     def __init__(self, flight: Flight, shape: Shape | None) -> None:
         shape = shape or Shape()
         density = None if shape.calendar == EVEN else density_of(shape.calendar)
         self._elapse = Elapse(flight, density)
         self._bent = _bent(shape.curve, Elapse(shape.divided or flight, density))
+        self._at: int | None = None
+        self._share: Ratio = (0, 1)
 
     def share(self, as_of: int) -> Ratio:
         """
-        C(t), from 0 at the start of the flight to 1 at its end.
+        C(t), from 0 at the start of the flight to 1 at its end, in lowest terms.
 
         >>> Track(Flight(0, 100), Shape(curve=Curve("finish_early", 50 * NANOS))).share(25)
-        (50, 100)
+        (1, 2)
         """
-        num, den = self._elapse.share(as_of)
-        return (num, den) if self._bent is None else self._bent(num, den)
+        if as_of != self._at:
+            num, den = self._elapse.share(as_of)
+            num, den = (num, den) if self._bent is None else self._bent(num, den)
+            # In lowest terms, since every figure of the tick is made of it; it is never less than nothing.
+            common = gcd(num, den)
+            self._at, self._share = as_of, (num // common, den // common)
+        return self._share
+
+
+@lru_cache(maxsize=1024)
+def track_of(flight: Flight, shape: Shape | None) -> Track:
+    """The track of a flight and a shape, one for all scopes that have both."""
+    return Track(flight, shape)
 
 
 # -- the curves ------------------------------------------------------------------------------------------------------

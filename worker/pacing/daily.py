@@ -24,15 +24,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import date
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from worker.pacing.activity import is_active
 from worker.pacing.allowances import is_over, rule_of, span_of
 from worker.pacing.amounts import currency_of
 from worker.pacing.density import local_day, ordinal_at
-from worker.pacing.figures import LastDays
-from worker.pacing.signals import Signal, alert_key, scope_name
+from worker.pacing.figures import DAYS_BEFORE, LastDays
+from worker.pacing.periods import is_on_quarters
+from worker.pacing.signals import Signal, Words, alert_key, scope_name
 from worker.pacing.state import DayCap
 from worker.pacing.watch import cap_of, past_cap
 
@@ -54,10 +55,9 @@ _QUARTER: Final = 900 * 10**9
 # -- over the allowance ----------------------------------------------------------------------------------------------
 
 
-def days_over_allowance(tick: Tick) -> Iterator[Signal]:
+def days_over_allowance(tick: Tick, last: LastDays) -> Iterator[Signal]:
     """Today and yesterday, where they are over their allowance as of a complete tick of the flight."""
-    last = _last_days(tick)
-    if last is None or not _has_daily_budget(tick):
+    if not _has_daily_budget(tick):
         return
     today = _today(tick)
     yesterday: int = tick.history.kept("yesterday", (today, last.key), lambda: last.before()[0])
@@ -71,14 +71,21 @@ def new_days_over_allowance(tick: Tick) -> Iterator[Signal]:
     """The local days that what is counted since the last tick has taken over their allowance."""
     if not _has_daily_budget(tick):
         return
-    zone = tick.plan.timezone
     for day, new in _new_by_day(tick).items():
         cap = _cap_of(tick, day)
         if cap.daily_budget is not None and new > 0:
-            start, end = local_day(zone, day)[:2]
-            served = _spent_before(tick, end) - _spent_before(tick, start)
+            served = _served_on(tick, day)
             if _is_over(cap, served) and not _is_over(cap, served - new):
                 yield from _of_day(tick, DAILY_BUDGET, day, partial(_served, tick, cap, served))
+
+
+def _served_on(tick: Tick, day: int) -> int:
+    """The nanos spent on a local day: of the last ones they are known, of an older one they are added up."""
+    last, age = last_days(tick), _today(tick) - day
+    if last is not None and age <= DAYS_BEFORE and is_on_quarters(tick.plan.timezone):
+        return last.before()[age - 1] if age else last.today
+    start, end = local_day(tick.plan.timezone, day)[:2]
+    return _spent_before(tick, end) - _spent_before(tick, start)
 
 
 def _cap_of(tick: Tick, day: int) -> DayCap:
@@ -165,14 +172,8 @@ class Usual(NamedTuple):
     days: int
     median2: int
     mad40: int
-
-    def most(self) -> int:
-        """
-        The most nanos that are no spike, from z > 4 in integers.
-
-            (x - median) / (1.4826 MAD) > 4   <=>   50000 x > 25000 (2 median) + 7413 (40 MAD)
-        """
-        return (25_000 * self.median2 + 7_413 * self.mad40) // 50_000
+    most: int
+    """The most nanos that are no spike: see `usual`."""
 
     def hundredths_of_z(self, spend: int) -> int:
         """z of a day, in hundredths, rounded half-even."""
@@ -191,12 +192,14 @@ class _Spikes(NamedTuple):
 
 def usual(spent: list[int]) -> Usual | None:
     """
-    What is usual, of days that spent so much; None where nothing is.
+    What is usual, of days that spent so much; None where nothing is. A day is no spike up to z = 4, in integers:
+
+        (x - median) / (1.4826 MAD) > 4   <=>   50000 x > 25000 (2 median) + 7413 (40 MAD)
 
     >>> usual([100] * 13), usual([100] * 14)
-    (None, Usual(days=14, median2=200, mad40=200))
+    (None, Usual(days=14, median2=200, mad40=200, most=129))
     >>> usual([90, 110] * 7)
-    Usual(days=14, median2=200, mad40=400)
+    Usual(days=14, median2=200, mad40=400, most=159)
     """
     if len(spent) < _FEWEST:
         return None
@@ -204,7 +207,8 @@ def usual(spent: list[int]) -> Usual | None:
     if median2 <= 0:
         return None
     mad4 = _twice_median([abs(2 * each - median2) for each in spent])
-    return Usual(len(spent), median2, max(10 * mad4, median2))
+    mad40 = max(10 * mad4, median2)
+    return Usual(len(spent), median2, mad40, (25_000 * median2 + 7_413 * mad40) // 50_000)
 
 
 def _twice_median(numbers: list[int]) -> int:
@@ -212,26 +216,16 @@ def _twice_median(numbers: list[int]) -> int:
     return ordered[middle] + ordered[~middle]
 
 
-def spikes(tick: Tick) -> Iterator[Signal]:
+def spikes(tick: Tick, last: LastDays) -> Iterator[Signal]:
     """Today and yesterday, where they are out of line with the days before as of a complete tick of the flight."""
-    last = _last_days(tick)
-    if last is None:
-        return
-    today = _today(tick)
-    found: _Spikes = tick.history.kept("spikes", (tick.version.version, today, last.key), lambda: _spikes(tick, today))
+    today, key = _today(tick), (tick.version.version, last.key)
+    found: _Spikes = tick.history.kept("spikes", (today, key), lambda: _spikes(tick, last.before(), today))
     for day, spend, days in ((today - 1, found.yesterday, found.before), (today, last.today, found.today)):
-        if days is not None and spend > days.most() and _is_of_window(tick, day):
-            yield from _of_day(
-                tick,
-                SPIKE,
-                day,
-                partial(_out_of_line, tick, day, spend, days),
-            )
+        if days is not None and spend > days.most and _is_of_window(tick, day):
+            yield from _of_day(tick, SPIKE, day, partial(_out_of_line, tick, day, spend, days))
 
 
-def _spikes(tick: Tick, today: int) -> _Spikes:
-    last = _last_days(tick)
-    spent = [] if last is None else last.before()
+def _spikes(tick: Tick, spent: list[int], today: int) -> _Spikes:
     usable = [_is_comparable(tick, today - 1 - place) for place in range(len(spent))]
 
     def of(first: int) -> Usual | None:
@@ -271,7 +265,8 @@ def _today(tick: Tick) -> int:
     return ordinal_at(tick.plan.timezone, tick.as_of)
 
 
-def _last_days(tick: Tick) -> LastDays | None:
+def last_days(tick: Tick) -> LastDays | None:
+    """What was spent on the local day of the tick and on those before it; None where nobody counts days."""
     days = tick.counted.days
     return None if days is None else days(tick.plan.timezone, _today(tick))
 
@@ -282,15 +277,17 @@ def _is_of_window(tick: Tick, day: int) -> bool:
 
 
 def _of_day(tick: Tick, kind: str, day: int, tell: Callable[[], Told]) -> Iterator[Signal]:
-    """The signal of a day; what it says is worked out where it is new. A plan that is not active raises none."""
-    named = Signal(kind, "campaign", tick.plan.campaign_id, "", {}, _day_text(day))
-    if alert_key(named) in tick.state.alerts:
-        yield named
-    elif tick.plan.status == "active":
-        evidence, words = tell()
-        name = scope_name("campaign", tick.plan.campaign_id)
-        yield named._replace(message=f"{name} {words}.", evidence=evidence)
+    """The signal of a day. A plan that is not active raises none."""
+    signal = Signal(kind, "campaign", tick.plan.campaign_id, partial(_words, tick, tell), _day_text(day))
+    if tick.plan.status == "active" or alert_key(signal) in tick.state.alerts:
+        yield signal
 
 
+def _words(tick: Tick, tell: Callable[[], Told]) -> Words:
+    evidence, words = tell()
+    return f"{scope_name('campaign', tick.plan.campaign_id)} {words}.", evidence
+
+
+@lru_cache(maxsize=256)
 def _day_text(day: int) -> str:
     return date.fromordinal(day).isoformat()

@@ -222,4 +222,5 @@ def dark_time(blackouts: Sequence[Flight], start: int, end: int) -> int:
     >>> dark_time((Flight(10, 20), Flight(30, 40)), 15, 32)
     7
     """
-    return sum(max(0, min(end, blackout.end) - max(start, blackout.start)) for blackout in blackouts)
+    touched = [each for each in blackouts if each.start < end and start < each.end]
+    return sum([min(end, each.end) - max(start, each.start) for each in touched])

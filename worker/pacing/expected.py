@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from math import gcd
 from typing import NamedTuple
 
-from worker.pacing.curves import Shape, Track
+from worker.pacing.curves import Shape, Track, track_of
 from worker.pacing.density import Ratio
 from worker.pacing.plan import Flight, Policy
 
@@ -81,8 +81,7 @@ class Piece(NamedTuple):
             return budget, 1
         start, scale = anchor
         num, den = self.track.share(as_of)
-        # Of an even, linear flight both shares are of its length, which then cancels.
-        done, left = (num - gone, den - gone) if den == of else (num * of - gone * den, (of - gone) * den)
+        done, left = num * of - gone * den, (of - gone) * den
         expected = start * left + (budget * scale - start) * done
         return max(0, min(expected, budget * scale * left)), scale * left
 
@@ -106,7 +105,7 @@ class Course:
         # *known* are the first of them, worked out already.
         self._pieces = list(known)
         for bend in bends[len(known) :]:
-            track = Track(bend.flight, bend.shape)
+            track = track_of(bend.flight, bend.shape)
             gone = track.share(bend.flight.start if bend.policy == "reflow" else bend.since)
             self._pieces.append(Piece(bend, track, gone, self._fixed_anchor(bend)))
 
@@ -114,13 +113,18 @@ class Course:
         """The course with one more bend; what was before a reflow is forgotten."""
         return Course((bend,)) if bend.policy == "reflow" else Course((*self.bends, bend), self._pieces)
 
+    @property
+    def rests_on_spend(self) -> bool:
+        """Whether late spend may move it."""
+        return any(bend.policy == "rebase" for bend in self.bends)
+
     def by(self, as_of: int, spent_by: SpentBy) -> Ratio:
         """
         The expected spend at *as_of*, in nanos.
 
         >>> course = Course((Bend(1000, Flight(0, 100), 0, "reflow"), Bend(2000, Flight(0, 100), 50, "forward")))
         >>> course.by(75, lambda instant: 0)  # 500 by the change, then half of the other 1500
-        (6250000, 5000)
+        (5000, 4)
         """
         at = len(self._pieces) - 1
         while at and as_of < self.bends[at].since:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 FIGURES: Final = ("spend", "impressions", "clicks", "conversions", "bids", "wins", "requests", "conversion_value")
 """The figures of an update, in the order every `Figures` list keeps."""
 
@@ -128,7 +130,7 @@ DAYS_BEFORE: Final = 29
 """How many days before a day `LastDays` knows: the last 28 of the day before."""
 
 
-class LastDays(NamedTuple):
+class LastDays(msgspec.Struct, frozen=True, gc=False):
     """What a campaign spent in a local day and in those before it, in nanos."""
 
     today: int

@@ -24,12 +24,13 @@ One of the three at most is up at a time. Source: contract, rule 16; field defin
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from worker.pacing.activity import active_until
 from worker.pacing.amounts import currency_of, time_text
 from worker.pacing.density import HOUR
-from worker.pacing.signals import Signal, scope_name
+from worker.pacing.signals import Signal, Words, scope_name
 
 if TYPE_CHECKING:
     from worker.pacing.standing import Standing
@@ -85,6 +86,9 @@ def _signal(tick: Tick, campaign: Standing, since: int, at: int) -> Iterator[Sig
 
 
 def _told(tick: Tick, kind: str, evidence: dict[str, object], why: str) -> Signal:
-    name = scope_name("campaign", tick.plan.campaign_id)
-    message = f"{name} has spent nothing in {SILENT_HOURS} h of active time since {evidence['silent_since']}: {why}."
-    return Signal(kind, "campaign", tick.plan.campaign_id, message, evidence)
+    return Signal(kind, "campaign", tick.plan.campaign_id, partial(_words, tick, evidence, why))
+
+
+def _words(tick: Tick, evidence: dict[str, object], why: str) -> Words:
+    name, since = scope_name("campaign", tick.plan.campaign_id), evidence["silent_since"]
+    return f"{name} has spent nothing in {SILENT_HOURS} h of active time since {since}: {why}.", evidence

@@ -21,15 +21,18 @@ contract, Events out and rules 15 and 16; field definition 9. What they leave op
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
-from typing import Final, NamedTuple
+from collections.abc import Callable, Container, Iterator
+from functools import partial
+from typing import Final
+
+import msgspec
 
 from schemas.fields import NANOS
 from worker.pacing.amounts import DAY, currency_of, percent, share, time_text
 from worker.pacing.curves import elapsed
 from worker.pacing.plan import Plan
 from worker.pacing.projection import Projection
-from worker.pacing.signals import Signal, alert_key, scope_name
+from worker.pacing.signals import Signal, Words, alert_key, scope_name
 from worker.pacing.snapshot import Body
 from worker.pacing.standing import Standing
 
@@ -42,8 +45,11 @@ _EXHAUSTION: Final = "exhaustion_projected"
 
 _USED_PCT, _ELAPSED_PCT, _AHEAD_PP = 90, 80, 10
 
+Told = tuple[str, Body]
+"""How the sentence of a signal goes on after the name of its scope, and the evidence."""
 
-class Before(NamedTuple):
+
+class Before(msgspec.Struct, frozen=True, gc=False):
     """What the ticks before have told: the keys of the signals that are *up*, and how many milestones."""
 
     up: Container[str]
@@ -59,7 +65,7 @@ def signals_of(
             is_up = alert_key(signal) in before.up
             if is_up or (not is_paused and may_be_raised(plan, standing, signal, as_of)):
                 yield signal
-    if milestones_reached(standing) > before.milestones:
+    if milestones_reached(standing, before.milestones) > before.milestones:
         yield from milestones(plan, standing, before.milestones)
 
 
@@ -68,15 +74,23 @@ def period_signals(plan: Plan, standing: Standing, projection: Projection, as_of
     used, budget = standing.figures[0] * standing.scale, standing.budget
     gone, length = _elapsed(standing, as_of)
     if 100 * used > _USED_PCT * budget and 100 * gone < _ELAPSED_PCT * length:
-        shares = _shares(used, budget, gone, length)
-        words = f"has used {shares['budget_used_pct']:.2f} % of its budget by {shares['elapsed_pct']:.2f} % of the time"
-        yield _signal(standing, _USED_BEFORE, words, shares)
+        yield _signal(standing, _USED_BEFORE, partial(_used_before, used, budget, gone, length))
     if is_ahead(standing, as_of):
-        ahead_pp = percent(used * length - gone * budget, budget * length)
-        words = f"has used {ahead_pp:.2f} percentage points more of its budget than of its time"
-        yield _signal(standing, _AHEAD, words, {**_shares(used, budget, gone, length), "ahead_pp": ahead_pp})
+        yield _signal(standing, _AHEAD, partial(_ahead, used, budget, gone, length))
     if projection.exhausted_at is not None and standing.flight.end - projection.exhausted_at > DAY:
-        yield _exhaustion(plan, standing, projection, projection.exhausted_at)
+        yield _signal(standing, _EXHAUSTION, partial(_exhaustion, plan, standing, projection, projection.exhausted_at))
+
+
+def _used_before(used: int, budget: int, gone: int, length: int) -> Told:
+    shares = _shares(used, budget, gone, length)
+    words = f"has used {shares['budget_used_pct']:.2f} % of its budget by {shares['elapsed_pct']:.2f} % of the time"
+    return words, shares
+
+
+def _ahead(used: int, budget: int, gone: int, length: int) -> Told:
+    ahead_pp = percent(used * length - gone * budget, budget * length)
+    words = f"has used {ahead_pp:.2f} percentage points more of its budget than of its time"
+    return words, {**_shares(used, budget, gone, length), "ahead_pp": ahead_pp}
 
 
 def is_ahead(standing: Standing, as_of: int) -> bool:
@@ -98,10 +112,10 @@ def may_be_raised(plan: Plan, standing: Standing, signal: Signal, as_of: int) ->
     return as_of >= standing.flight.start + plan.thresholds.grace
 
 
-def milestones_reached(standing: Standing) -> int:
-    """How many of the milestones are reached."""
+def milestones_reached(standing: Standing, told: int) -> int:
+    """How many of the milestones are reached; not less than were *told*, since what was told stays."""
     used, budget = 100 * standing.figures[0] * standing.scale, standing.budget
-    reached = 0
+    reached = told
     while reached < len(MILESTONES_PCT) and used >= MILESTONES_PCT[reached] * budget:
         reached += 1
     return reached
@@ -109,22 +123,22 @@ def milestones_reached(standing: Standing) -> int:
 
 def milestones(plan: Plan, standing: Standing, told: int) -> Iterator[Signal]:
     """Those that are reached beyond the first *told*."""
-    for pct in MILESTONES_PCT[told : milestones_reached(standing)]:
-        spend, budget = _amounts(plan, standing)
-        words = f"has reached {pct} % of its budget: {spend} of {budget} {plan.currency}"
-        yield _signal(standing, MILESTONE, words, {"milestone_pct": pct, "spend": spend, "budget": budget}, str(pct))
+    for pct in MILESTONES_PCT[told : milestones_reached(standing, told)]:
+        yield _signal(standing, MILESTONE, partial(_milestone, plan, standing, pct), str(pct))
 
 
-def _amounts(plan: Plan, standing: Standing) -> tuple[str, str]:
+def _milestone(plan: Plan, standing: Standing, pct: int) -> Told:
     currency = currency_of(plan.minor_digits)
-    return currency.carried(standing.figures[0]), currency.budget_of(standing.budget, standing.scale)
+    spend, budget = currency.carried(standing.figures[0]), currency.budget_of(standing.budget, standing.scale)
+    words = f"has reached {pct} % of its budget: {spend} of {budget} {plan.currency}"
+    return words, {"milestone_pct": pct, "spend": spend, "budget": budget}
 
 
 def _shares(used: int, budget: int, gone: int, length: int) -> Body:
     return {"budget_used_pct": percent(used, budget), "elapsed_pct": percent(gone, length)}
 
 
-def _exhaustion(plan: Plan, standing: Standing, projection: Projection, at: int) -> Signal:
+def _exhaustion(plan: Plan, standing: Standing, projection: Projection, at: int) -> Told:
     dark_days = share(standing.flight.end - at, DAY)
     projected = projection.spend
     evidence = {
@@ -135,10 +149,13 @@ def _exhaustion(plan: Plan, standing: Standing, projection: Projection, at: int)
     }
     is_spent = standing.figures[0] * standing.scale >= standing.budget
     words = "has used up its budget" if is_spent else "is projected to use up its budget"
-    told = f"{words} at {time_text(at - at % NANOS)}, {dark_days} days before the end"
-    return _signal(standing, _EXHAUSTION, told, evidence)
+    return f"{words} at {time_text(at - at % NANOS)}, {dark_days} days before the end", evidence
 
 
-def _signal(standing: Standing, kind: str, words: str, evidence: Body, part: str = "") -> Signal:
-    name = scope_name(standing.scope, standing.scope_id)
-    return Signal(kind, standing.scope, standing.scope_id, f"{name} {words}.", evidence, part)
+def _signal(standing: Standing, kind: str, tell: Callable[[], Told], part: str = "") -> Signal:
+    return Signal(kind, standing.scope, standing.scope_id, partial(_words, standing, tell), part)
+
+
+def _words(standing: Standing, tell: Callable[[], Told]) -> Words:
+    words, evidence = tell()
+    return f"{scope_name(standing.scope, standing.scope_id)} {words}.", evidence

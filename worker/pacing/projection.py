@@ -34,6 +34,8 @@ from itertools import pairwise
 from math import gcd, lcm
 from typing import Final, NamedTuple
 
+import msgspec
+
 from schemas.fields import NANOS
 from worker.pacing.density import Density, Ratio, density_of, local_day, ordinal_at
 from worker.pacing.figures import Counted
@@ -61,7 +63,7 @@ Path = Callable[[int], Ratio]
 """The projected spend by an instant, in nanos; it never falls."""
 
 
-class Projection(NamedTuple):
+class Projection(msgspec.Struct, frozen=True, gc=False):
     """
     What is projected; *spend* in nanos, uncapped, and *rolling* the pace of the last seven days, both rational.
 
@@ -75,19 +77,20 @@ class Projection(NamedTuple):
     rolling: Ratio | None = None
 
 
-class Ground(NamedTuple):
+class Ground(msgspec.Struct, frozen=True, gc=False):
     """
     What a projection rests on besides where the campaign stands.
 
-    *expected* is the campaign's course, which late spend may move where it *is_bent*; *origin* and *until* bound what
-    counts for it, None where nothing does.
+    *expected* is the campaign's course, a straight line over its flight where it *is_even*, which late spend may move
+    where it *rests_on_spend*; *origin* and *until* bound what counts for it, None where nothing does.
     """
 
     plan: Plan
     history: PlanHistory
     version: int
     expected: Callable[[int], Ratio]
-    is_bent: bool
+    is_even: bool
+    rests_on_spend: bool
     counted: Counted
     origin: int | None
     until: int | None
@@ -104,23 +107,25 @@ def project(ground: Ground, campaign: Standing, as_of: int) -> Projection:
     if not num:
         return Projection(None, None, _observed(ground, campaign) if is_spent else None, _NOTHING_EXPECTED, rolling)
     learned, reason = (None, None) if ground.plan.projection == "run_rate" else _learned(ground, days)
-    if learned is None:
+    path = None if learned is None else _learned_path(learned, spend, at)
+    if path is not None:
+        final = path(flight.end)
+    elif as_of >= flight.end or spend <= 0:
         # At the end nothing is still to come, even where a flight was cut short after it and the course bent later.
-        is_over = as_of >= flight.end or spend <= 0
-        final = (spend, 1) if is_over else (spend * campaign.budget * den, campaign.scale * num)
+        final = spend, 1
+    elif ground.is_even:
+        final = spend * (flight.end - flight.start), at - flight.start
     else:
-        final = _path(ground, campaign, learned, at)(flight.end)
+        final = spend * campaign.budget * den, campaign.scale * num
     exhausted_at = None
     if is_spent:
         exhausted_at = _observed(ground, campaign)
     elif as_of < flight.end and final[0] * campaign.scale >= campaign.budget * final[1]:
-        path = _path(ground, campaign, learned, at)
-        exhausted_at = _exhausted_at(ground, path, campaign, as_of)
+        if path is None and ground.is_even:
+            exhausted_at = exhausted_evenly(campaign, as_of)
+        else:
+            exhausted_at = _exhausted_at(ground, path or _run_rate(ground, campaign), campaign, as_of)
     return Projection("run_rate" if learned is None else learned.method, final, exhausted_at, reason, rolling)
-
-
-def _path(ground: Ground, campaign: Standing, learned: Learned | None, at: int) -> Path:
-    return _run_rate(ground, campaign) if learned is None else _learned_path(learned, campaign.figures[0], at)
 
 
 _NOTHING_EXPECTED: Final = "nothing is expected to be spent yet"
@@ -157,6 +162,13 @@ def _observed(ground: Ground, campaign: Standing) -> int | None:
 
 
 # -- where a path reaches an amount ----------------------------------------------------------------------------------
+
+
+def exhausted_evenly(campaign: Standing, as_of: int) -> int | None:
+    """The first instant x with S (x - start) / (T - start) >= B, None where that is the end: see `first_reaching`."""
+    flight = campaign.flight
+    lasts = -(-campaign.budget * (as_of - flight.start) // (campaign.scale * campaign.figures[0]))
+    return flight.start + lasts if flight.start + lasts < flight.end else None
 
 
 def _exhausted_at(ground: Ground, path: Path, campaign: Standing, as_of: int) -> int | None:
@@ -211,7 +223,7 @@ def _less(one: Ratio, other: Ratio) -> Ratio:
 # -- whole days ------------------------------------------------------------------------------------------------------
 
 
-class Days(NamedTuple):
+class Days(msgspec.Struct, frozen=True, gc=False):
     """The last whole local days of a window, *number* of them, between *edges*.
 
     The edges go on to the end of tomorrow; *spends* are what was spent between them.
@@ -226,20 +238,20 @@ class Days(NamedTuple):
 def _days_before(ground: Ground, campaign: Standing, at: int) -> Days | None:
     """The whole days before an instant of the window; None in zones whose midnights the ledger does not cut at."""
     plan = ground.plan
-    today, count, edges = _calendar(plan.timezone, campaign.flight.start, at, _LOOK_BACK[plan.projection])
+    today = ordinal_at(plan.timezone, at)
+    count, edges = _calendar(plan.timezone, campaign.flight.start, today, _LOOK_BACK[plan.projection])
     return Days(today, count, edges, ground.counted.spend_between(edges)) if edges else None
 
 
 @lru_cache(maxsize=4096)
-def _calendar(zone: str, start: int, instant: int, most: int) -> tuple[int, int, tuple[int, ...]]:
-    """The number of today, how many whole days of the window lie before it, and the midnights from the first on."""
-    today = ordinal_at(zone, instant)
+def _calendar(zone: str, start: int, today: int, most: int) -> tuple[int, tuple[int, ...]]:
+    """How many whole days of the window lie before *today*, and the midnights from the first on."""
     if not is_on_quarters(zone):
-        return today, 0, ()
+        return 0, ()
     first = ordinal_at(zone, start)
     first += local_day(zone, first).start < start
     count = max(0, min(most, today - first))
-    return today, count, _midnights(zone, today, count)
+    return count, _midnights(zone, today, count)
 
 
 @lru_cache(maxsize=4096)
@@ -252,7 +264,7 @@ def _rolling(ground: Ground, days: Days, campaign: Standing) -> Ratio | None:
     """Spend over expected spend of the last seven whole days; null where nothing was expected."""
     first = days.number - ROLLING_DAYS
     start, end = days.edges[first], days.edges[days.number]
-    if ground.is_bent:
+    if ground.rests_on_spend:
         num, den = _less(ground.expected(end), ground.expected(start))
     else:
         key = ground.version, start, campaign.budget, campaign.scale

@@ -21,7 +21,7 @@ Source: contract, Events out; field definitions 17 and 18. What the contract lea
 from __future__ import annotations
 
 from math import gcd, lcm
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -56,8 +56,8 @@ class Worst(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return this > that or (this == that and self.campaign_id < other.campaign_id)
 
 
-class Child(NamedTuple):
-    """What a campaign adds to its account at a tick, in nanos; *flight* is the window its figures are of."""
+class Child(msgspec.Struct, frozen=True, gc=False):
+    """What a campaign adds to its account at a tick: money in nanos, *flight* the window its figures are of."""
 
     account_id: str
     currency: str

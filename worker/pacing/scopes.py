@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from worker.pacing.curves import Shape, Track, shape_of
+from worker.pacing.curves import Shape, Track, shape_of, track_of
 from worker.pacing.plan import Flight, Plan
 
 ScopeKey = tuple[str, str]
@@ -71,7 +71,7 @@ def _cut(flight: Flight, window: Flight) -> Flight:
 
 def compiled(scopes: Iterable[ScopePlan]) -> tuple[Scope, ...]:
     """The scopes of a plan, ready to be paced."""
-    return tuple(Scope(*plan[:4], None if _is_plain(plan) else Track(plan.flight, plan.shape)) for plan in scopes)
+    return tuple(Scope(*plan[:4], None if _is_plain(plan) else track_of(plan.flight, plan.shape)) for plan in scopes)
 
 
 def _is_plain(scope: ScopePlan) -> bool:

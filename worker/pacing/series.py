@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from worker.pacing.daily import days_over_allowance, spikes
+from worker.pacing.daily import days_over_allowance, last_days, spikes
 from worker.pacing.interruption import interruption
 from worker.pacing.signals import Signal
 
@@ -24,5 +24,7 @@ if TYPE_CHECKING:
 def on_the_series(tick: Tick, campaign: Standing) -> Iterator[Signal]:
     """The signals that are up as of a complete tick of the flight."""
     yield from interruption(tick, campaign)
-    yield from days_over_allowance(tick)
-    yield from spikes(tick)
+    last = last_days(tick)
+    if last is not None:
+        yield from days_over_allowance(tick, last)
+        yield from spikes(tick, last)

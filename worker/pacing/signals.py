@@ -15,9 +15,12 @@ on new cases and cleared at the first tick without one. Source: contract, rule 9
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from operator import add
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+
+import msgspec
 
 from schemas.fields import format_money, minor_digits
 from worker.pacing.amounts import currency_of, time_text
@@ -36,14 +39,17 @@ _CASE_WORDS: Final = {
 _CRITICAL: Final = (OVER_BUDGET, "currency_mismatch")
 
 
-class Signal(NamedTuple):
-    """A signal as of one tick, whether it is already up or not."""
+Words = tuple[str, dict[str, Any]]
+"""The message of a signal, and its evidence: the figures."""
+
+
+class Signal(msgspec.Struct, frozen=True, gc=False):
+    """A signal as of one tick, whether it is already up or not: most are, so *tell* is asked only of a new one."""
 
     kind: str
     scope: str
     scope_id: str
-    message: str
-    evidence: dict[str, Any]
+    tell: Callable[[], Words]
     part: str = ""
     """What tells two of a kind and scope apart, as a day does."""
 
@@ -55,7 +61,8 @@ class Signal(NamedTuple):
 
 def alert_key(signal: Signal) -> str:
     """What a signal is remembered by while it is up."""
-    return "\0".join((*signal[:3], signal.part) if signal.part else signal[:3])
+    key = f"{signal.kind}\0{signal.scope}\0{signal.scope_id}"
+    return f"{key}\0{signal.part}" if signal.part else key
 
 
 def over_budget(plan: Plan, standings: Sequence[Standing]) -> Iterator[Signal]:
@@ -63,18 +70,17 @@ def over_budget(plan: Plan, standings: Sequence[Standing]) -> Iterator[Signal]:
     for standing in standings:
         spend = standing.figures[0]
         if spend * standing.scale > standing.budget:
-            yield _over_budget(plan, standing, spend)
+            yield Signal(OVER_BUDGET, standing.scope, standing.scope_id, partial(_over_budget, plan, standing))
 
 
-def _over_budget(plan: Plan, standing: Standing, spend: int) -> Signal:
-    currency, scale = currency_of(plan.minor_digits), standing.scale
+def _over_budget(plan: Plan, standing: Standing) -> Words:
+    currency, scale, spend = currency_of(plan.minor_digits), standing.scale, standing.figures[0]
     excess = spend * scale - standing.budget
     over = currency.difference(excess, scale)
     budget = currency.budget_of(standing.budget, scale)
     evidence = {"spend": currency.carried(spend), "budget": budget, "over_by": over}
     name = scope_name(standing.scope, standing.scope_id)
-    message = f"{name} has spent {evidence['spend']} {plan.currency}, {over} more than its budget {evidence['budget']}."
-    return Signal(OVER_BUDGET, standing.scope, standing.scope_id, message, evidence)
+    return f"{name} has spent {evidence['spend']} {plan.currency}, {over} more than its budget {budget}.", evidence
 
 
 def scope_name(scope: str, scope_id: str) -> str:
@@ -85,12 +91,15 @@ def scope_name(scope: str, scope_id: str) -> str:
 def cases(plan: Plan, counts: dict[str, Case]) -> Iterator[Signal]:
     """The cases the ledger counted since the last tick, each kind of the whole campaign."""
     for kind, case in sorted(counts.items()):
-        amounts = _amounts(case.amount or {})
-        evidence: dict[str, Any] = {"count": case.count, "amounts": dict(amounts)}
-        words = f"{case.count} of its updates {_CASE_WORDS[kind]}"
-        told = "".join(f", {amount} {currency}" for currency, amount in amounts)
-        message = f"{scope_name('campaign', plan.campaign_id)}: {words}{told}."
-        yield Signal(kind, "campaign", plan.campaign_id, message, evidence)
+        yield Signal(kind, "campaign", plan.campaign_id, partial(_case, plan, kind, case))
+
+
+def _case(plan: Plan, kind: str, case: Case) -> Words:
+    amounts = _amounts(case.amount or {})
+    words = f"{case.count} of its updates {_CASE_WORDS[kind]}"
+    told = "".join(f", {amount} {currency}" for currency, amount in amounts)
+    message = f"{scope_name('campaign', plan.campaign_id)}: {words}{told}."
+    return message, {"count": case.count, "amounts": dict(amounts)}
 
 
 def _amounts(amount: dict[str, int]) -> list[tuple[str, str]]:
@@ -109,9 +118,10 @@ def newly_counted(plan: Plan, new: Sequence[tuple[int, Totals]], tally: Tally) -
         outside = [totals for start, totals in new if not flight.start <= start < flight.end]
         spent = _spend(outside, scope_id if scope == "deal" else None) if outside else {}
         if any(spent.values()):
-            yield _outside_flight(plan, scope, scope_id, flight, sum(spent.values()))
+            tell = partial(_outside_flight, plan, scope_name(scope, scope_id), flight, sum(spent.values()))
+            yield Signal("spend_outside_flight", scope, scope_id, tell)
     for channel, figures in _unplanned(plan, new, tally).items():
-        yield _unplanned_channel(plan, channel, figures)
+        yield Signal("unplanned_channel", "channel", channel, partial(_unplanned_channel, plan, channel, figures))
 
 
 def _flights(plan: Plan) -> Iterator[tuple[str, str, Flight]]:
@@ -132,12 +142,11 @@ def _spend(cells: list[Totals], deal_id: str | None) -> dict[Attribution, int]:
     return spent
 
 
-def _outside_flight(plan: Plan, scope: str, scope_id: str, flight: Flight, spent: int) -> Signal:
+def _outside_flight(plan: Plan, name: str, flight: Flight, spent: int) -> Words:
     spend = currency_of(plan.minor_digits).carried(spent)
     start, end = time_text(flight.start), time_text(flight.end)
-    message = f"{scope_name(scope, scope_id)}: {spend} {plan.currency} is dated outside its flight, {start} to {end}."
-    evidence = {"spend": spend, "flight_start": start, "flight_end": end}
-    return Signal("spend_outside_flight", scope, scope_id, message, evidence)
+    message = f"{name}: {spend} {plan.currency} is dated outside its flight, {start} to {end}."
+    return message, {"spend": spend, "flight_start": start, "flight_end": end}
 
 
 def _unplanned(plan: Plan, new: Sequence[tuple[int, Totals]], tally: Tally) -> dict[str, Figures]:
@@ -152,7 +161,6 @@ def _unplanned(plan: Plan, new: Sequence[tuple[int, Totals]], tally: Tally) -> d
     return {channel: figures for channel, figures in found.items() if any(figures)}
 
 
-def _unplanned_channel(plan: Plan, channel: str, figures: Figures) -> Signal:
+def _unplanned_channel(plan: Plan, channel: str, figures: Figures) -> Words:
     spend = currency_of(plan.minor_digits).carried(figures[0])
-    message = f"Channel {channel} is not in the plan; {spend} {plan.currency} came under it."
-    return Signal("unplanned_channel", "channel", channel, message, {"spend": spend})
+    return f"Channel {channel} is not in the plan; {spend} {plan.currency} came under it.", {"spend": spend}

@@ -54,24 +54,27 @@ def snapshot_fields(plan: Plan, standings: Sequence[Standing], taken: Taken, pro
     *standings* are the campaign's, its channels' and its deals', in the plan's order.
     """
     currency = currency_of(plan.minor_digits)
-    campaign, deals_from = standings[0], 1 + len(plan.channels)
+    carried = currency.carried
+    campaign, deals_from, as_of = standings[0], 1 + len(plan.channels), taken.as_of
     budget, scale, spend, flight = campaign.budget, campaign.scale, campaign.figures[0], campaign.flight
     num, den = campaign.expected
-    gap = campaign.gap
+    used, planned, ahead = spend * scale, budget * den, campaign.gap * scale
     pacing, deviation = pacing_of(campaign)
+    channels = [_channel(child, currency) for child in standings[1:deals_from]]
+    deals = [_deal(deal, child, currency) for deal, child in zip(plan.deals, standings[deals_from:], strict=True)]
     final, exhausted_at = projection.spend, projection.exhausted_at
     projected = None if final is None else currency.derived(*final)
-    remaining, left = budget - spend * scale, _active_left(plan, flight, taken.as_of)
+    remaining, left = budget - used, _active_left(plan, flight, as_of)
     return {
         "total_budget": currency.budget_of(budget, scale),
-        "total_spend": currency.carried(spend),
+        "total_spend": carried(spend),
         "expected_spend": currency.derived(num, den),
         "pacing_pct": pacing,
         "deviation_pct": deviation,
-        "budget_used_pct": percent(spend * scale, budget),
-        "elapsed_pct": percent(elapsed(flight, taken.as_of), flight.end - flight.start),
-        "variance_pp": percent(gap * scale, budget * den),
-        "band": band(gap * scale, budget * den),
+        "budget_used_pct": percent(used, budget),
+        "elapsed_pct": percent(elapsed(flight, as_of), flight.end - flight.start),
+        "variance_pp": percent(ahead, planned),
+        "band": band(ahead, planned),
         "remaining_budget": currency.difference(remaining, scale),
         "required_daily_spend": _required_daily_spend(remaining, left * scale, currency),
         "projected_spend": projected,
@@ -79,19 +82,17 @@ def snapshot_fields(plan: Plan, standings: Sequence[Standing], taken: Taken, pro
         "projected_exhaustion_at": None if exhausted_at is None else time_text(exhausted_at),
         "dark_days": None if exhausted_at is None else share(flight.end - exhausted_at, DAY),
         "data_through": None if taken.data_through is None else time_text(taken.data_through),
-        "late_spend": currency.carried(taken.late_spend),
+        "late_spend": carried(taken.late_spend),
         "plan_version": taken.plan_version,
         "revision": taken.revision,
         "final": taken.final,
         "complete": taken.complete,
-        "future_spend": currency.carried(taken.future_spend),
+        "future_spend": carried(taken.future_spend),
         "period_start": time_text(flight.start),
         "period_end": time_text(flight.end),
         "worst_child": worst_child(standings[1:]),
-        "channel_snapshots": [_channel(child, currency) for child in standings[1:deals_from]],
-        "deal_snapshots": [
-            _deal(deal, child, currency) for deal, child in zip(plan.deals, standings[deals_from:], strict=True)
-        ],
+        "channel_snapshots": channels,
+        "deal_snapshots": deals,
         "recommendations": taken.recommendations,
         "ledger_position": taken.ledger_position,
         "budget_change_policy": plan.budget_change_policy,
@@ -158,25 +159,23 @@ def _is_worse(child: Standing, worst: Standing) -> bool:
 
 
 def _channel(standing: Standing, currency: Currency) -> Body:
-    return _child({"channel": standing.scope_id}, standing, currency)
+    """What is told of a channel: what it and a deal have in common, after what names them."""
+    figures, (num, den) = standing.figures, standing.expected
+    spend, impressions = figures[0], figures[IMPRESSIONS]
+    pacing, deviation = percent_and_deviation(spend * den, num) if num else (None, None)
+    return {
+        "channel": standing.scope_id,
+        "allocated_budget": currency.budget_of(standing.budget, standing.scale),
+        "spend": currency.carried(spend),
+        "expected_spend": currency.derived(num, den),
+        "pacing_pct": pacing,
+        "deviation_pct": deviation,
+        "impressions": impressions,
+        "effective_cpm": currency.derived(spend * 1000, impressions) if impressions > 0 else None,
+        "fill_rate": share(impressions, figures[REQUESTS]),
+    }
 
 
 def _deal(deal: Deal, standing: Standing, currency: Currency) -> Body:
-    body = _child({"deal_id": deal.deal_id, "channel": deal.channel}, standing, currency)
-    body["win_rate"] = share(standing.figures[WINS], standing.figures[BIDS])
-    return body
-
-
-def _child(body: Body, standing: Standing, currency: Currency) -> Body:
-    """What a channel's and a deal's snapshot have in common, after what names them."""
-    figures = standing.figures
-    spend, impressions = figures[0], figures[IMPRESSIONS]
-    budget, scale = standing.budget, standing.scale
-    body["allocated_budget"] = currency.budget_of(budget, scale)
-    body["spend"] = currency.carried(spend)
-    body["expected_spend"] = currency.derived(*standing.expected)
-    body["pacing_pct"], body["deviation_pct"] = pacing_of(standing)
-    body["impressions"] = impressions
-    body["effective_cpm"] = currency.derived(spend * 1000, impressions) if impressions > 0 else None
-    body["fill_rate"] = share(impressions, figures[REQUESTS])
-    return body
+    win_rate = share(standing.figures[WINS], standing.figures[BIDS])
+    return {"deal_id": deal.deal_id} | _channel(standing, currency) | {"channel": deal.channel, "win_rate": win_rate}

@@ -7,7 +7,8 @@ Every event begins with the same head. Its id is made of its type, campaign, tic
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+
+import msgspec
 
 from schemas.fields import NANOS
 from worker.pacing.amounts import currency_of, percent, time_text
@@ -23,7 +24,7 @@ from worker.pacing.standing import Standing
 from worker.pacing.state import Proposal, Raised
 
 
-class Event(NamedTuple):
+class Event(msgspec.Struct, frozen=True, gc=False):
     """
     An event to be sent.
 
@@ -64,10 +65,12 @@ class Teller:
 
     def snapshot(self, snapshot_id: str, scopes: Sequence[Standing], taken: Taken, projection: Projection) -> Event:
         """A snapshot of the scopes; its id is the event's."""
-        body = self._head("snapshot_taken", snapshot_id)
-        body["snapshot_id"] = snapshot_id
-        body["timestamp"] = self.tick
-        body.update(snapshot_fields(self.plan, scopes, taken, projection))
+        body = {
+            **self._head("snapshot_taken", snapshot_id),
+            "snapshot_id": snapshot_id,
+            "timestamp": self.tick,
+            **snapshot_fields(self.plan, scopes, taken, projection),
+        }
         child = None if taken.revision else child_of(self.plan, scopes[0], projection.spend, is_final=taken.final)
         return Event("snapshot_taken", body, child)
 
@@ -118,7 +121,7 @@ class Teller:
 
     def raised(self, signal: Signal, alert: Raised) -> Event:
         """A signal that is new."""
-        return self._alert("alert_raised", alert, signal.message, signal.evidence)
+        return self._alert("alert_raised", alert, *signal.tell())
 
     def cleared(self, alert: Raised) -> Event:
         """A signal that is over; there is no figure to show for it."""
@@ -146,10 +149,13 @@ Alerts = dict[str, Raised]
 
 def changed(teller: Teller, before: Alerts, over: Sequence[str], now: Iterable[Signal]) -> tuple[Alerts, list[Event]]:
     """The alerts without those that are *over*, with those of *now* that were not up before, and what is told of it."""
+    new = [(key, signal) for signal in now if (key := alert_key(signal)) not in before]
+    if not (over or new):
+        return before, []
     after = {key: alert for key, alert in before.items() if key not in over}
     events = [teller.cleared(before[key]) for key in over]
-    for signal in now:
-        if (key := alert_key(signal)) not in before and key not in after:
+    for key, signal in new:
+        if key not in after:
             part = (signal.part,) if signal.part else ()
             identity = teller.id("alert", signal.kind, signal.scope, signal.scope_id, *part)
             after[key] = Raised(identity, signal.kind, signal.scope, signal.scope_id, signal.level)

@@ -45,6 +45,7 @@ from worker.pacing.figures import Attribution, Counted, Totals
 from worker.pacing.history import PlanHistory, PlanVersion
 from worker.pacing.pace import ended_periods, pace_at
 from worker.pacing.period_signals import MILESTONE, Before, milestones_reached, signals_of
+from worker.pacing.plan import Thresholds
 from worker.pacing.projection import Ground, Projection, project
 from worker.pacing.reallocation import Move, propose
 from worker.pacing.series import on_the_series
@@ -350,9 +351,12 @@ def _projection(
     tick: Tick, standings: Standings, campaign: Standing, as_of: int, until: int | None = None
 ) -> Projection:
     """What the campaign is projected to spend, from what is counted (that is dated before *until*)."""
-    pace, number = tick.pace, tick.version.version
-    is_bent = pace.courses is not None
-    ground = Ground(tick.plan, tick.history, number, standings.expected, is_bent, tick.counted, pace.origin, until)
+    pace, number, courses = tick.pace, tick.version.version, tick.pace.courses
+    is_even = courses is None and pace.scopes[0].track is None
+    moves = courses is not None and courses["campaign", tick.plan.campaign_id].rests_on_spend
+    ground = Ground(
+        tick.plan, tick.history, number, standings.expected, is_even, moves, tick.counted, pace.origin, until
+    )
     return project(ground, campaign, as_of)
 
 
@@ -423,17 +427,19 @@ def _deviations(
     before, tell = tick.state.deviations, tick.teller.deviation
     if not tick.complete:
         return before, []
-    lag = tick.plan.thresholds.feed_lag
+    thresholds = tick.plan.thresholds
+    lag = thresholds.feed_lag
     after: Deviations = {}
     events: list[Event] = []
     for standing in standings.at(tick.as_of - lag) if lag else scopes:
         # Most scopes have neither a life nor a reason for one: they are passed over with one comparison.
-        if before or enters(standing.gap, standing.expected[0], tick.plan.thresholds):
+        if before or enters(standing.gap, standing.expected[0], thresholds):
             key = standing.key
-            life, steps = _live(tick, before.get(key), standing)
+            life, steps = _live(tick, before.get(key), standing, thresholds)
             if life is not None:
                 after[key] = life
-            events += [tell(step, standing, snapshot_id) for step in steps]
+            if steps:
+                events += [tell(step, standing, snapshot_id) for step in steps]
     if before.keys() <= after.keys():
         return after, events
     planned = {standing.key for standing in scopes}
@@ -441,12 +447,14 @@ def _deviations(
     return after, [*events, *_resolve_all(tick, standings, dropped, tick.as_of, snapshot_id, "plan_ended")]
 
 
-def _live(tick: Tick, life: DeviationLife | None, standing: Standing) -> tuple[DeviationLife | None, tuple[Step, ...]]:
+def _live(
+    tick: Tick, life: DeviationLife | None, standing: Standing, thresholds: Thresholds
+) -> tuple[DeviationLife | None, tuple[Step, ...]]:
     """One scope's tick; a deal whose own flight is over deviates no more."""
     if tick.as_of >= standing.flight.end:
         return None, resolved(life, "flight_ended")
-    gap, base, thresholds = standing.gap, standing.expected[0], tick.plan.thresholds
-    may_open = _may_open(tick, standing)
+    gap, base = standing.gap, standing.expected[0]
+    may_open = _may_open(tick, standing, thresholds)
     if life is not None and may_open and is_steady(life, gap, base, thresholds):
         return life, ()
     return live(
@@ -459,12 +467,12 @@ def _live(tick: Tick, life: DeviationLife | None, standing: Standing) -> tuple[D
     )
 
 
-def _may_open(tick: Tick, standing: Standing) -> bool:
+def _may_open(tick: Tick, standing: Standing, thresholds: Thresholds) -> bool:
     """Whether a deviation of the scope may open or escalate: active, in its flight, past its grace, enough expected."""
-    thresholds, (num, den) = tick.plan.thresholds, standing.expected
+    num, den = standing.expected
     return (
         tick.plan.status == "active"
-        and tick.as_of < tick.plan.flight.end
+        and not tick.is_over
         and tick.as_of >= standing.flight.start + thresholds.grace
         and num >= thresholds.min_expected * den
     )
@@ -535,16 +543,15 @@ def _standing_or_new(tick: Tick, old: Proposal | None, move: Move) -> Proposal:
 
 def _alerts(tick: Tick, scopes: list[Standing], projection: Projection | None) -> tuple[Alerts, list[Event]]:
     """The signals that are up after the tick; *scopes* are those whose budget is watched, none once all is closed."""
-    before, now = tick.state.alerts, _news(tick)
+    before, now, plan = tick.state.alerts, _news(tick), tick.plan
     if tick.complete and not tick.is_over and projection is not None:
-        now += over_budget(tick.plan, scopes)
+        now += over_budget(plan, scopes)
         told = Before(before, tick.state.milestones)
-        is_paused = tick.plan.status != "active"
-        now += signals_of(tick.plan, scopes[0], projection, tick.as_of, told, is_paused=is_paused)
+        now += signals_of(plan, scopes[0], projection, tick.as_of, told, is_paused=plan.status != "active")
         now += on_the_series(tick, scopes[0])
     if not (before or now):
         return before, []
-    now = _wanted(tick, now)
+    now = _wanted(tick, now) if plan.silenced else now
     up = {alert_key(signal) for signal in now}
     over = [key for key in before if key not in up] if tick.complete else []
     return changed(tick.teller, before, over, now)
@@ -554,7 +561,7 @@ def _remembering(tick: Tick, state: PacingState, campaign: Standing) -> PacingSt
     """The state with the milestones that are told by now; those that the plan switches off are not."""
     if not tick.complete or tick.is_over or MILESTONE in tick.plan.silenced:
         return state
-    reached = milestones_reached(campaign)
+    reached = milestones_reached(campaign, state.milestones)
     return state if reached <= state.milestones else replace(state, milestones=reached)
 
 
@@ -569,7 +576,9 @@ def _news(tick: Tick) -> list[Signal]:
     plan, counted = tick.plan, tick.counted
     if not (counted.new or counted.cases):
         return []
-    news = [*newly_counted(plan, counted.new, tick.tally), *cases(plan, counted.cases)]
+    news = [*newly_counted(plan, counted.new, tick.tally)]
+    if counted.cases:
+        news += cases(plan, counted.cases)
     return [*news, *new_days_over_allowance(tick)]
 
 

@@ -201,7 +201,7 @@ def test_a_scope_added_in_flight_begins_from_a_budget_of_nothing() -> None:
     made = history((plan(), 0), (plan(channels=(Channel("ctv", 600),)), 50))
     found = made.courses(75)
     assert found is not None
-    assert found["channel", "ctv"].by(75, lambda _: 0) == (300 * 50, 50)
+    assert Fraction(*found["channel", "ctv"].by(75, lambda _: 0)) == 300
     assert found["channel", "ctv"].by(50, lambda _: 0)[0] == 0
 
 

@@ -17,7 +17,9 @@ from tests.pure import oracle as o
 from tests.pure.pacing.feeding import QUIET, Paced, compare
 from tests.pure.pacing.test_against_the_oracle import THOROUGH
 from tests.pure.pacing.test_snapshot import APRIL, spent
-from worker.pacing.projection import first_reaching
+from worker.pacing.plan import Flight
+from worker.pacing.projection import exhausted_evenly, first_reaching
+from worker.pacing.standing import Standing
 
 Json = dict[str, Any]
 
@@ -461,3 +463,17 @@ def lawful(body: Json) -> None:
         assert at < end
         assert body["dark_days"] == pytest.approx((end - at) / NANOS / 86_400, abs=0.0001)
         assert spend >= budget or at > parse_time(body["timestamp"])
+
+
+@given(length=st.integers(2, 10**6), gone=st.integers(1, 10**6), budget=st.integers(2, 10**9), spent=st.integers(1))
+def test_on_an_even_course_the_formula_finds_what_the_search_finds(
+    length: int, gone: int, budget: int, spent: int
+) -> None:
+    flight, gone, spent = Flight(7, 7 + length), 1 + gone % (length - 1), 1 + spent % (budget - 1)
+    campaign = Standing("campaign", "c", budget, flight, [spent], (budget * gone, length), 0)
+    found = exhausted_evenly(campaign, flight.start + gone)
+    if spent * length < budget * gone:
+        assert found is None
+    else:
+        path = lambda instant: (spent * (instant - flight.start), gone)  # noqa: E731  # as the search asks for it
+        assert found == first_reaching(path, (budget, 1), flight.start + gone, flight.end)

@@ -202,6 +202,27 @@ def test_a_day_may_cost_its_allowance_and_no_nano_more(platform: str | None, all
     assert campaign.alerts("2026-07-01T13:00:00Z") == ["raised daily_budget_exceeded"]
 
 
+def test_of_the_last_days_no_cell_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    campaign = Campaign(daily_budget="40")
+    campaign.spend("2026-07-01T10:00:00Z", "40")
+    assert campaign.alerts("2026-07-01T11:00:00Z") == []
+    monkeypatch.setattr(Paced, "before", None)
+    campaign.spend("2026-07-01T12:00:00Z", "1")
+    assert campaign.alerts("2026-07-02T13:00:00Z") == ["raised daily_budget_exceeded"]
+    assert campaign.evidence["daily_budget_exceeded"]["served"] == "41.00"
+
+
+@pytest.mark.parametrize("day", ["2026-06-04", "2026-06-05"], ids=["30 days ago: added up", "29: known"])
+def test_what_takes_an_old_day_over_its_allowance_is_told(day: str) -> None:
+    campaign = Campaign(daily_budget="40")
+    campaign.spend(f"{day}T10:00:00Z", "40")
+    assert campaign.alerts(f"{day}T11:00:00Z") == []
+    assert "raised daily_budget_exceeded" not in campaign.alerts("2026-07-04T10:00:00Z")
+    campaign.spend(f"{day}T12:00:00Z", "1")
+    assert "raised daily_budget_exceeded" in campaign.alerts("2026-07-04T11:00:00Z")
+    assert campaign.evidence["daily_budget_exceeded"]["served"] == "41.00"
+
+
 def test_served_billable_and_credit_are_told_apart() -> None:
     campaign = Campaign(daily_budget="10", platform="meta")
     campaign.spend("2026-06-27T10:00:00Z", "17.50")
@@ -403,7 +424,7 @@ def test_the_comparison_in_integers_is_that_of_fractions(spent: list[int], spend
     if days is not None:
         mad = max(Fraction(median(abs(each - middle) for each in spent)), middle / 20)
         z = (spend - middle) / (Fraction("1.4826") * mad)
-        assert (spend * NANOS > days.most()) == (z > 4)
+        assert (spend * NANOS > days.most) == (z > 4)
         assert days.hundredths_of_z(spend * NANOS) == round(z * 100)
 
 

@@ -698,7 +698,7 @@ def test_the_percentages_before_a_change_can_still_be_made(policy: str) -> None:
     unchanged, changed = Campaign(), Campaign()
     changed.change(day(11), total_budget=6_000, budget_change_policy=policy, curve={"kind": "back_loaded", "factor": 1})
     told = [campaign.take(day(10), spent(950), first=True) for campaign in (unchanged, changed)]
-    assert told[0] == told[1]
+    assert [event.body for event in told[0]] == [event.body for event in told[1]]
     assert told[0][0].body["pacing_pct"] == 105.56  # 950 of 900
     assert (
         changed.take(day(12), first=True)[0].body["pacing_pct"]

@@ -100,6 +100,9 @@ class FakePartition:
         self.ledger.notes.append(("wait", ends))
         return self._has_read
 
+    def tell(self, events: list[Any]) -> None:
+        assert not events, "nothing is found"
+
     def event(self, body: dict[str, Any]) -> None:
         self.ledger.notes.append(body["event_type"])
 
