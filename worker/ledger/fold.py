@@ -42,7 +42,7 @@ STRETCH: Final = 8192
 BULK_FROM: Final = 64
 """Updates from which on the compiled loops are faster; fewer are folded one by one."""
 LOADED_FROM: Final = 4096
-"""The same where the loops would have to be loaded first, which takes the better part of a second."""
+"""Updates from which on they are worth being loaded, these and those before; that takes the better part of a second."""
 
 _PLACE: Final = operator.itemgetter(0)
 
@@ -53,9 +53,9 @@ Placed = tuple[int, SpendUpdate]
 """An update, and its place in the stretch."""
 
 
-def _is_bulk(count: int) -> bool:
+def _is_bulk(count: int, before: int) -> bool:
     """Whether so many updates are folded by the compiled loops; that changes how long it takes, and nothing else."""
-    return count >= (BULK_FROM if "worker.ledger.kernel" in sys.modules else LOADED_FROM)
+    return count >= BULK_FROM and ("worker.ledger.kernel" in sys.modules or before + count >= LOADED_FROM)
 
 
 def _hashes(placed: Iterable[Placed]) -> dict[int, int]:
@@ -98,7 +98,7 @@ class Stretch:
 
     def fold(self) -> None:
         """Fold it all."""
-        accepted = self._fold_bulk() if _is_bulk(len(self.values)) else self._fold_few()
+        accepted = self._fold_bulk() if _is_bulk(len(self.values), self.book.counts.accepted) else self._fold_few()
         if self.book.wanted:
             self.late += corrections.meet(self.book, accepted)
 
