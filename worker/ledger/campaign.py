@@ -396,7 +396,8 @@ class Campaign:
             self._store(over or starts[:-KEPT])
 
     def _store(self, starts: Iterable[int]) -> None:
-        """Move counted cells to their days."""
+        """Move counted cells to their days; what is left of them is in the campaign's own record."""
+        self.mark(CAMPAIGN)
         by_day: dict[int, list[Cell]] = {}
         for lo in starts:
             by_day.setdefault(lo // DAY, []).append(self.recent.pop(lo))

@@ -15,7 +15,7 @@ from schemas.fields import format_time
 from tests.pure.ledger.naive import NaiveCampaign, minus, spend
 from tests.pure.ledger.world import EDGES as DAYS
 from tests.pure.ledger.world import MINUTE, START, TICK, Told, World, listening, plan
-from worker.ledger import fold
+from worker.ledger import LedgerLimits, fold
 from worker.ledger.cells import NEVER
 
 Json = dict[str, Any]
@@ -102,7 +102,8 @@ class Life(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.world = World()
+        # As few recent cells as there can be beside those that stay, so that cells move to their days all the time.
+        self.world = World(LedgerLimits(tick_nanos=TICK, recent=3))
         self.cut = 0
 
     @initialize(told=st.booleans(), bulk_from=st.sampled_from([1, 1000]))

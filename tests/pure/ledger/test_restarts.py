@@ -6,6 +6,7 @@ import pytest
 
 from tests.pure.ledger.world import START, TICK, World, plan, update
 from worker.ledger import LedgerLimits
+from worker.ledger.cells import DAY
 from worker.pacing import PacingState
 
 BILLIONS = "999999999999.00"
@@ -43,3 +44,21 @@ def test_a_proposal_beyond_64_bits_of_nanos_is_kept() -> None:
     world.restart()
     assert world.ledger.campaigns["c"].state == state != PacingState()
     assert world.tick(START + 7 * TICK)
+
+
+def test_what_moves_to_its_day_at_a_tick_without_news_is_there_once() -> None:
+    """Of ten quarters of a day and one of the day before, the first tick moves that one, the next one most of the ten."""
+    world = World(LedgerLimits(tick_nanos=TICK, recent=6))
+    world.plan(plan(flight_start="2026-06-01T00:00:00Z", flight_end="2026-12-01T00:00:00Z"))
+    quarters = [update(str(n), 1440 + 15 * n, "1.00") for n in range(10)]
+    world.spend(update("before", 60, "1.00"), *quarters)
+    last = START + 2 * DAY
+    for tick in (last, last + TICK):
+        world.tick(tick)
+        campaign = world.ledger._book.campaign("c")
+        assert campaign is not None
+        whole = {cell.lo: cell.spend() for cell in campaign.counted(0, tick // DAY)}
+        world.restart()
+        again = world.ledger._book.campaign("c")
+        assert again is not None
+        assert sorted((cell.lo, cell.spend()) for cell in again.counted(0, tick // DAY)) == sorted(whole.items())
