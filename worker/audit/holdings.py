@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from schemas.wire import check_update, decode_update
 from worker.audit.recount import (
@@ -101,36 +101,72 @@ class Holdings:
         for campaign_id, shelf in self._shelves.items():
             held = shelf.unpack(campaign_id, None, self._sheet)
             helds[campaign_id], names[held.row] = held, campaign_id
-            base.campaigns[campaign_id] = _campaign(base, held)
+            base.campaigns[campaign_id] = _campaign(base, held, self.marker)
             base.sums[campaign_id] = _holding(held).by
-        for hashed, row, bucket, note in self._remembered():
-            spent = _spent(helds[names[row]], unpack_note(note), bucket) if note else None
+        for waits in self._waiting():
+            campaign = base.campaigns.setdefault(waits.campaign_id, Campaign())
+            if waits.note or corrigible is None or waits.source in corrigible:
+                campaign.corrections.append(self._corrected(waits))
+            if self._is_forgotten(waits):
+                # The horizon has passed the original meanwhile; the correction waits for the plan alone.
+                gone = _spent(helds[waits.campaign_id], unpack_note(waits.note), self._offset(waits.ordinal), LONG_AGO)
+                uses = campaign.originals.setdefault(waits.said.original, [])
+                uses += [] if gone in uses else [gone]
+        for ordinal, hashed, row, bucket, note in self._remembered():
+            held = helds[names[row]]
+            spent = _spent(held, unpack_note(note), self._offset(ordinal), bucket) if note else None
             base.known[hashed] = Known(bucket, spent)
             if spent is not None:
                 base.campaigns[names[row]].originals.setdefault(hashed, []).append(spent)
-        for key, value in self._records.items():
-            if key[:1] == WAITING:
-                campaign_id, _ = parts_of(key)
-                campaign = base.campaigns.setdefault(campaign_id, Campaign())
-                source, waiting, note = _waiting(value)
-                if note or corrigible is None or source in corrigible:
-                    campaign.corrections.append(waiting)
-                if note and waiting.original not in campaign.originals:
-                    # The horizon has passed the original meanwhile; the correction waits for the plan alone.
-                    spent = _spent(helds[campaign_id], unpack_note(note), waiting.bucket)
-                    campaign.originals[waiting.original] = [spent]
         return base
 
-    def _remembered(self) -> Iterator[tuple[int, int, int, bytes]]:
-        """(id, row, bucket, note) of every update that is remembered."""
+    def _offset(self, ordinal: int) -> int:
+        return _offset(self.marker, ordinal)
+
+    def _is_forgotten(self, waits: Waits) -> bool:
+        """Whether what it corrects came, and is remembered no more."""
+        return bool(waits.note) and waits.ordinal < self.marker.first_ordinal
+
+    def _corrected(self, waits: Waits) -> Corrected:
+        """What waits, as a correction that came with its original where that is known."""
+        said = waits.said._replace(offset=self._offset(waits.ordinal)) if waits.note else waits.said
+        return said._replace(bucket=LONG_AGO) if self._is_forgotten(waits) else said
+
+    def _remembered(self) -> Iterator[tuple[int, int, int, int, bytes]]:
+        """(ordinal, id, row, bucket, note) of every update that is remembered."""
         for key, value in sorted(self._records.items()):
             if key[:1] == IDS:
                 bucket, _, ids, _, rows, lengths, notes = fields_of(value, 7)
-                at = 0
+                first, at = int.from_bytes(key[1:], "big"), 0
                 for place in range(len(ids) // 8):
-                    length = _little(lengths, place, 4)
-                    yield _little(ids, place, 8), _little(rows, place, 4), bucket, notes[at : at + length]
+                    length, note = _little(lengths, place, 4), at
                     at += length
+                    yield first + place, _little(ids, place, 8), _little(rows, place, 4), bucket, notes[note:at]
+
+    def _waiting(self) -> list[Waits]:
+        """The corrections that wait: by original in the order these came, of one in the order they came themselves."""
+        waiting = (_waits(parts_of(key)[0], value) for key, value in self._records.items() if key[:1] == WAITING)
+        return sorted(waiting, key=lambda waits: (waits.ordinal, waits.said.bucket, waits.offset))
+
+
+class Waits(NamedTuple):
+    """A correction that waits: for its original, or where that is known (*note*, *ordinal*) for the plan alone."""
+
+    campaign_id: str
+    source: str
+    offset: int
+    note: bytes
+    ordinal: int
+    said: Corrected
+
+
+LONG_AGO: Final = -(1 << 63)
+"""The bucket of what is remembered no more."""
+
+
+def _offset(marker: Marker, ordinal: int) -> int:
+    """The offset that an update has at the beginning."""
+    return BEFORE + 1 + ordinal - marker.next_ordinal
 
 
 def _little(column: bytes, place: int, size: int) -> int:
@@ -155,31 +191,35 @@ def _cells(cells: Iterable[Cell]) -> Iterator[tuple[Key, int, list[int]]]:
             yield Key(*key, cell.day), cell.lo, figures[:COUNT]
 
 
-def _campaign(base: Base, held: Held) -> Campaign:
+def _campaign(base: Base, held: Held, marker: Marker) -> Campaign:
     campaign = Campaign()
     for original, correction in held.corrections.items():
-        standing = Corrected(BEFORE, 0, original, correction.rank(), None, correction.figures)
-        campaign.corrections.append(standing)
-        base.standing[held.campaign_id, original] = standing
+        if correction.ordinal >= marker.first_ordinal:
+            offset = _offset(marker, correction.ordinal)
+            standing = Corrected(offset, 0, original, correction.rank(), None, correction.figures)
+            campaign.corrections.append(standing)
+            base.standing[held.campaign_id, original] = standing
     for identity, series in held.series.items():
-        reports = [Reported(BEFORE, report.at, report.rank(), report.figures) for report in series.reports]
-        campaign.reports[Total(*identity)] = reports
+        campaign.reports[Total(*identity)] = [
+            Reported(BEFORE + report.bucket - marker.watermark, report.at, report.rank(), report.figures)
+            for report in series.reports
+        ]
     return campaign
 
 
-def _spent(held: Held, note: Note, bucket: int) -> Spent:
+def _spent(held: Held, note: Note, offset: int, bucket: int) -> Spent:
     name = held.names[note.attribution]
     key = Key(name.channel, name.deal_id, note.currency, note.at // DAY)
-    return Spent(BEFORE, bucket, note.at, key, note.figures)
+    return Spent(offset, bucket, note.at, key, note.figures)
 
 
-def _waiting(value: bytes) -> tuple[str, Corrected, bytes]:
-    """A correction that waits, as if it had just been read: its source, it, and its original's note where known."""
-    original, bucket, _, _, message, note, _ = fields_of(value, 7)
+def _waits(campaign_id: str, value: bytes) -> Waits:
+    """A correction that waits, from its record."""
+    original, bucket, offset, _, message, note, ordinal = fields_of(value, 7)
     update = decode_update(message)
     checked = None if update is None else check_update(update)
     if update is None or checked is None:
         raise ValueError("a waiting correction is not readable")
     rank = (update.sequence is not None, update.sequence or 0, checked[0], update.event_id)
-    waiting = Corrected(BEFORE, bucket, original, rank, update.currency, figures_of(update, checked))
-    return update.source, waiting, note
+    said = Corrected(BEFORE, bucket, original, rank, update.currency, figures_of(update, checked))
+    return Waits(campaign_id, update.source, offset, note, ordinal, said)

@@ -10,6 +10,7 @@ Source: contract, "SpendUpdate" and rules 7 to 9.
     a correction      replaces the figures it carries of its original, at the original's time and attribution; of
                       several the greatest by (sequence, event time, event_id), if it came within the horizon
     cumulative        by day and figure: the newest total by the end of the day, less that of the day before
+    ... of equals     that is of one id, which came again beyond the horizon, the first
     a currency        other than the plan's stays out; without a plan each stated one is summed by itself
 
 What the ledger refused because it was full, or too far back to be placed, is known from the dead letters only: these
@@ -21,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 import xxhash
@@ -32,7 +34,9 @@ COUNT: Final = 8
 DAY: Final = 86_400 * NANOS
 SIXTEENTHS: Final = 16
 BEFORE: Final = -1
-"""The offset of what was there at the beginning."""
+"""The greatest offset of what was there at the beginning: there they only tell what came before what."""
+
+_OFFSET: Final = attrgetter("offset")
 
 Said = tuple[int | None, ...]
 """Eight figures in the order of the contract; None is not said."""
@@ -319,14 +323,14 @@ class Recount:
                 best[use] = (original, max(standing, correction, key=lambda each: each.rank))
         for original, correction in best.values():
             counted = self.base.standing.get((campaign_id, correction.original))
-            was = None if original.offset != BEFORE or counted is None else counted.figures
+            was = None if original.offset > BEFORE or counted is None else counted.figures
             yield original.key, _minus(_replaced(original, correction.figures), _replaced(original, was))
 
     def _original(self, campaign: Campaign, correction: Corrected) -> Spent | None:
         """What it corrects: what was remembered when it came, else what came next within the horizon."""
         horizon = self.rules.horizon_ms
         uses = campaign.originals.get(correction.original, ())
-        before = [use for use in uses if use.offset < correction.offset or use.offset == BEFORE]
+        before = [use for use in uses if use.offset <= correction.offset]
         if before and before[-1].bucket >= correction.bucket - horizon:
             return before[-1]
         after = [use for use in uses if use.offset > correction.offset]
@@ -336,7 +340,7 @@ class Recount:
         currency = self.rules.currency_of(campaign_id)
         totals: dict[Total, list[Reported]] = {}
         for total, reports in campaign.reports.items():
-            was = [report for report in reports if report.offset == BEFORE]
+            was = [report for report in reports if report.offset <= BEFORE]
             for key, figures in _by_day(total, was, cut):
                 yield key, [-figure for figure in figures]
             if currency is None:
@@ -345,7 +349,7 @@ class Recount:
                 # Now that there is a plan, its currency stated or not is one running total.
                 totals.setdefault(total._replace(currency=None), []).extend(reports)
         for total, reports in totals.items():
-            yield from _by_day(total, reports, cut)
+            yield from _by_day(total, sorted(reports, key=_OFFSET), cut)
 
 
 # -- arithmetic --------------------------------------------------------------------------------------------------------

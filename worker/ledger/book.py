@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from schemas.wire import SpendUpdate
 from worker.ledger.campaign import Campaign
 from worker.ledger.cells import NEVER, TickCuts
-from worker.ledger.identity import BUCKETS, IdMemory
+from worker.ledger.identity import BUCKETS, HASHES, IdMemory
 from worker.ledger.limits import LedgerLimits
 from worker.ledger.lookup import Lookup
 from worker.ledger.partitions import partition_of
@@ -32,7 +32,7 @@ class Waiting(NamedTuple):
 
     campaign_id: str
     id: int
-    """The hash of its own id."""
+    """The hash of its own id; the next that is free where one whose id the horizon has passed still waits under it."""
     original: int
     """The hash of the id it corrects."""
     bucket: int
@@ -44,6 +44,10 @@ class Waiting(NamedTuple):
     """What its original said."""
     ordinal: int = -1
     """The original's."""
+
+    def turn(self) -> tuple[int, int, int]:
+        """Who goes first: whose original came first, then who came first."""
+        return (self.ordinal, self.bucket, self.offset)
 
 
 class Why(NamedTuple):
@@ -134,7 +138,7 @@ class Book:
         # -- identity
         self.memory = IdMemory(limits.ids)
         self.waiting: dict[int, Waiting] = {}
-        """Corrections that wait, by the hash of their own id."""
+        """Corrections that wait, by `Waiting.id`."""
         self.wanted: dict[int, set[int]] = {}
         """The corrections that wait for an original, by the hash of its id."""
         self.waiting_of: dict[str, set[int]] = {}
@@ -263,6 +267,8 @@ class Book:
 
     def wait_for(self, waiting: Waiting) -> None:
         """Keep a correction until what it waits for comes."""
+        while waiting.id in self.waiting:
+            waiting = waiting._replace(id=(waiting.id + 1) % HASHES)
         self.waiting[waiting.id] = waiting
         self.waiting_of.setdefault(waiting.campaign_id, set()).add(waiting.id)
         if not waiting.note:

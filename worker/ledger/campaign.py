@@ -59,7 +59,7 @@ class Correction(NamedTuple):
     figures: tuple[int | None, ...]
 
     def rank(self) -> tuple[bool, int, int, str]:
-        """Of several corrections of an update the greatest wins."""
+        """Of several corrections of an update the greatest wins; of equals, an id that came again, the first."""
         return (self.sequence is not None, self.sequence or 0, self.at, self.event_id)
 
 
@@ -225,6 +225,11 @@ class Campaign:
         cell = self.cell if self.cell.lo <= at < self.cell.hi else self.seek(at)
         row = self.bin.hold(cell, key, self.number(key[0], key[1]))
         self.bin.sheet.add(row, figures, at, updates)
+
+    def correction_of(self, original: int, ordinal: int) -> Correction | None:
+        """The correction that counts for an update; what still stands of an earlier one with the same id is not its."""
+        standing = self.corrections.get(original)
+        return standing if standing is not None and standing.ordinal == ordinal else None
 
     def tell(self, kind: str, amount: dict[str | None, int], count: int = 1) -> None:
         """A new case for the next tick that counts what comes now."""

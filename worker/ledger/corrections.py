@@ -7,6 +7,9 @@ Corrections: what replaces the figures of an update, whichever of the two comes 
 
 Of several corrections of an update the greatest by (sequence, event time, event_id) counts, each against the original
 as it was reported: the effect is a function of the set. Source: contract, rule 7.
+
+An id that comes again beyond the horizon is another update. So what waits for a plan may have to share its id with a
+newer correction, and the id of its original with a newer original: each counts for the one it was of.
 """
 
 from __future__ import annotations
@@ -28,8 +31,8 @@ NOT_CORRECTABLE = "what it corrects is a correction or a cumulative report, or o
 
 def apply(campaign: Campaign, original: int, correction: Correction) -> None:
     """Let *correction* count for the update with the id hash *original*, unless a greater one does."""
-    standing = campaign.corrections.get(original)
-    if standing is not None and standing.rank() > correction.rank():
+    standing = campaign.correction_of(original, correction.ordinal)
+    if standing is not None and standing.rank() >= correction.rank():
         return
     note = unpack_note(correction.note)
     said = note.counted()
@@ -115,7 +118,7 @@ def meet(book: Book, ids: Iterable[int]) -> list[Refused]:
     for original in book.wanted.keys() & set(ids):
         ordinal = book.memory.find_one(original)
         note = book.memory.note(ordinal)
-        for waiting in [book.waiting[waits] for waits in sorted(book.wanted[original])]:
+        for waiting in _in_turn(book, book.wanted[original]):
             refused += _meet(book, waiting, note, ordinal)
     return refused
 
@@ -135,11 +138,14 @@ def _meet(book: Book, waiting: Waiting, note: bytes, ordinal: int) -> list[Refus
 
 def plan_came(book: Book, campaign: Campaign) -> None:
     """Let the corrections count that waited for the campaign's plan only."""
-    for waits in sorted(book.waiting_of.get(campaign.campaign_id, ())):
-        waiting = book.waiting[waits]
+    for waiting in _in_turn(book, book.waiting_of.get(campaign.campaign_id, ())):
         if waiting.note:
             book.release(waiting)
             counts(book, campaign, waiting)
+
+
+def _in_turn(book: Book, ids: Iterable[int]) -> list[Waiting]:
+    return sorted((book.waiting[waits] for waits in ids), key=Waiting.turn)
 
 
 def forget(book: Book) -> list[Refused]:

@@ -51,6 +51,9 @@ UNKNOWN: Final = -1
 SPECIAL: Final = -2
 """In the place of an ordinal: accepted just now, and of a kind that has no note."""
 
+HASHES: Final = 1 << 64
+"""How many hashes there are."""
+
 hash64 = xxhash.xxh3_64_intdigest
 """The hash of ids and bodies. Part of the formats: it must give the same number for ever."""
 

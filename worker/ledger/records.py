@@ -18,7 +18,7 @@ holds) and numbers, big-endian. A value is a msgpack array that begins with the 
 |      |                    |                          | base_at, blurred_until                                 |
 | `r`  | reports of a day   | id NUL number(4) day(4)  | [at, sequence, event_id, bucket, figures] of each      |
 | `x`  | correction         | id NUL original(8)       | ordinal, note, sequence, at, event_id, figures         |
-| `w`  | waiting correction | id NUL own id(8)         | original, bucket, offset, key, value, note, ordinal    |
+| `w`  | waiting correction | id NUL `Waiting.id`(8)   | original, bucket, offset, key, value, note, ordinal    |
 | `u`  | uncounted rows     | ordinal(8)               | see `journal`                                          |
 | `i`  | id segment         | first ordinal(8)         | bucket, part, ids, bodies, rows, lengths of notes,     |
 |      |                    |                          | notes                                                  |

@@ -34,7 +34,6 @@ from worker.ledger.sources import Sources
 
 Records = Mapping[bytes, bytes]
 
-NO_ORDINAL: Final = -1
 _ORDINAL: Final = {CORRECTION: 1, WAITING: 7}
 """The place of an original's ordinal in the values of these records."""
 _ROW: Final = 1
@@ -125,13 +124,14 @@ def _deal_out(number: int, records: Records, parts: Sequence[Part]) -> None:
         part = _part_of(campaign_id := names[line.campaign], parts)
         part.lines.append(line._replace(campaign=part.rows[campaign_id]))
     _tell_of_sources(records, parts)
+    first = read_marker(records[MARKER]).first_ordinal
     for key, value in sorted(records.items()):
         if key[:1] == IDS:
             for entry in _entries(number, key, value, names):
                 _part_of(entry.campaign_id, parts).entries.append(entry)
         elif key[:1] not in (MARKER, SOURCE, ROWS):
             campaign_id, _ = parts_of(key)
-            _part_of(campaign_id, parts).records[key] = _renumbered(key, value, number)
+            _part_of(campaign_id, parts).records[key] = _renumbered(key, value, number, first)
 
 
 def _tell_of_sources(records: Records, parts: Sequence[Part]) -> None:
@@ -146,9 +146,9 @@ def _part_of(campaign_id: str, parts: Sequence[Part]) -> Part:
     return parts[partition_of(campaign_id.encode(), len(parts))]
 
 
-def _renumbered(key: bytes, value: bytes, number: int) -> bytes:
-    """A correction, with the old partition that its ordinal is of until all entries are in place."""
-    return encode([number, value]) if key[:1] in _ORDINAL else value
+def _renumbered(key: bytes, value: bytes, number: int, first: int) -> bytes:
+    """A correction, with the old partition that its ordinal is of, and its *first*, until all entries are in place."""
+    return encode([number, first, value]) if key[:1] in _ORDINAL else value
 
 
 def _entries(number: int, key: bytes, value: bytes, names: Mapping[int, str]) -> Iterator[Entry]:
@@ -187,9 +187,11 @@ def _moved(key: bytes, value: bytes, rows: Mapping[str, int], ordinals: Mapping[
         return _with(value, _ROW, rows[key[1:].decode()])
     if kind not in _ORDINAL:
         return value
-    number, value = decode(value)
+    number, first, value = decode(value)
     at = _ORDINAL[kind]
-    return _with(value, at, ordinals.get((number, decode(value)[at]), NO_ORDINAL))
+    ordinal = decode(value)[at]
+    # What is forgotten is below the first that is not, which is 0 now, and stays in order: it may be corrected twice.
+    return _with(value, at, ordinals.get((number, ordinal), ordinal - first))
 
 
 def _with(value: bytes, at: int, new: int) -> bytes:

@@ -3,8 +3,9 @@ Series of cumulative reports: running totals, of which the ledger counts the dif
 
 A series is what (source, channel, deal, line item, series, currency) name within a campaign. Its total at an instant
 is what the best report dated by then says: one with a sequence beats one without, then the higher sequence, the later
-event time, the greater event_id. So in order of event time only a report that beats all before it matters, and it
-counts the difference to the one it beats, at its own event time:
+event time, the greater event_id; of equals (an id that came again beyond the horizon) the first. So in order of event
+time only a report that beats all before it matters, and it counts the difference to the one it beats, at its own event
+time:
 
     event time    1h      2h      3h      4h
     sequence      1       4       3       5
@@ -56,6 +57,10 @@ class Report(NamedTuple):
     def place(self) -> tuple[int, Rank]:
         """Where it stands in its series."""
         return (self.at, self.rank())
+
+    def turn(self) -> tuple[int, Rank, int]:
+        """The same, and of equals the first to come before the other."""
+        return (*self.place(), self.bucket)
 
 
 class Step(NamedTuple):
@@ -138,7 +143,7 @@ class Series:
 
     def _insert(self, report: Report) -> Counts:
         before = self.reports
-        at = bisect_left(before, report.place(), key=Report.place)
+        at = bisect_right(before, report.place(), key=Report.place)
         after = list(steps([*before[:at], report, *before[at:]]))
         changed = _difference(after, list(steps(before)))
         self._keep([step.report for step in after if step.sets])
@@ -217,7 +222,7 @@ def _last_of_each(reports: Sequence[Report]) -> list[Report]:
         before = list(tip)
         climb(tip, report)
         last = [report if new is not old else kept for new, old, kept in zip(tip, before, last, strict=True)]
-    return sorted({report for report in last if report is not None}, key=Report.place)
+    return [report for report in reports if report in last]
 
 
 def _difference(after: Iterable[Step], before: Iterable[Step]) -> Counts:
@@ -233,7 +238,7 @@ def _difference(after: Iterable[Step], before: Iterable[Step]) -> Counts:
 
 def merge(number: int, identity: Identity, parts: Sequence[Series]) -> tuple[Series, Counts]:
     """One series of the reports of several, and what that changes in their sum."""
-    reports = sorted((report for part in parts for report in part.reports), key=Report.place)
+    reports = sorted((report for part in parts for report in part.reports), key=Report.turn)
     after = list(steps(reports))
     before = [step for part in parts for step in steps(part.reports)]
     merged = Series(number, identity, [s.report for s in after if s.sets], max(part.base_at for part in parts))

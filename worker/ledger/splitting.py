@@ -127,7 +127,7 @@ def _parts(past: Past, campaign: Campaign, lo: int, hi: int) -> Iterator[Part]:
         if note is None or not lo <= note.at < hi:
             continue
         name = campaign.names[note.attribution]
-        correction = campaign.corrections.get(hashed)
+        correction = campaign.correction_of(hashed, ordinal)
         figures = effective(note.counted(), correction.figures if correction else None)
         if campaign.history is None or in_currency(campaign, note.currency):
             is_pending = note.at > past.last_tick or ordinal >= past.ordinal

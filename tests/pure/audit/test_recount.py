@@ -120,10 +120,10 @@ def drop_absent(said: Json) -> Json:
     return {name: value for name, value in said.items() if value is not None}
 
 
-def do(world: Audited, steps: list[Any], *, every_ms: int = 0) -> None:
-    """Carry *steps* out, record time going on by *every_ms* with each."""
+def do(world: Audited, steps: list[Any], *, first: int = 0, every_ms: int = 0) -> None:
+    """Carry *steps* out, numbered from *first* on, record time going on by *every_ms* with each."""
     ticks = 0
-    for number, step in enumerate(steps):
+    for number, step in enumerate(steps, first):
         if isinstance(step, list):
             world.feed(*map(drop_absent, step), timestamp=number * every_ms)
         elif step.startswith("plan"):
@@ -151,6 +151,100 @@ def test_the_difference_is_zero_however_far_the_horizon_has_passed(steps: list[A
     world = Audited(LedgerLimits(horizon_ms=HORIZON_MS, tick_nanos=TICK))
     do(world, steps, every_ms=every_ms)
     assert world.audit() == []
+
+
+def correction(event_id: str, spend: str, corrects: str, **fields: Any) -> Json:
+    return update(event_id, 0, spend, kind="correction", corrects=corrects, **fields)
+
+
+def report(event_id: str, minutes: int, spend: str, **fields: Any) -> Json:
+    return update(event_id, minutes, spend, kind="cumulative", **fields)
+
+
+# With 9 s a step, what came two steps before is forgotten; dollars of campaign `c`.
+FORGOTTEN: dict[str, tuple[list[Any], int]] = {
+    "the id of a correction comes again: 5 + 7": (
+        [[update("a"), correction("x", "5", "a")], "restart", [update("b"), correction("x", "7", "b")], "plan c"],
+        5 + 7,
+    ),
+    "... for an original that never comes: 5": (
+        [[update("a"), correction("x", "5", "a")], "restart", [correction("x", "7", "never")], "restart", "plan c"],
+        5,
+    ),
+    "an original comes again: 5 + 3": (
+        [
+            [update("e"), correction("x", "5", "e", sequence=2), correction("z", "4", "e")],
+            "restart",
+            [update("e"), correction("y", "3", "e", sequence=1)],
+            "plan c",
+        ],
+        5 + 3,
+    ),
+    "an original comes a third time: 5 + 3 + 2": (
+        [
+            [update("e"), correction("x", "5", "e", sequence=2), correction("z", "4", "e")],
+            "restart",
+            [update("e"), correction("y", "3", "e", sequence=1)],
+            "restart",
+            [update("e"), correction("w", "2", "e")],
+            "plan c",
+        ],
+        5 + 3 + 2,
+    ),
+    "corrections of one rank: the first, 5": (
+        [[correction("x", "5", "e")], [update("e")], [correction("x", "7", "e")], "plan c"],
+        5,
+    ),
+    "reports of one rank: the first, 5, and 9 in all": (
+        [[report("t", 2, "5")], [report("later", 3, "9")], [report("t", 2, "7")], "plan c"],
+        9,
+    ),
+    "... in a currency and in none: the first, 5": (
+        [
+            [report("another", 1, "1"), report("t", 2, "5", currency="EUR")],
+            "restart",
+            [report("t", 2, "7")],
+            "plan c",
+        ],
+        5,
+    ),
+}
+
+
+@pytest.mark.parametrize("export_at", range(6))
+@pytest.mark.parametrize("story", FORGOTTEN)
+def test_what_comes_again_is_counted_alike_wherever_the_audit_begins(story: str, export_at: int) -> None:
+    steps, dollars = FORGOTTEN[story]
+    world = Audited(LedgerLimits(horizon_ms=HORIZON_MS, tick_nanos=TICK))
+    do(world, steps[:export_at], every_ms=9_000)
+    world.export()
+    do(world, steps[export_at:], first=export_at, every_ms=9_000)
+    assert world.audit() == []
+    assert spend(world.sides().recount.sums("c", Cut())) == dollars * 10**9
+
+
+def test_a_correction_of_what_is_forgotten_is_not_taken_for_one_of_the_original_that_came_again() -> None:
+    world = Audited(LedgerLimits(horizon_ms=HORIZON_MS, tick_nanos=TICK))
+    world.feed(update("e"), correction("x", "5", "e", sequence=2))
+    world.feed(update("e"), timestamp=18_000)
+    world.plan(plan())
+    world.export()
+    world.feed(correction("y", "3", "e", sequence=1), timestamp=18_000)
+    assert world.audit() == []
+    assert spend(world.sides().recount.sums("c", Cut())) == (5 + 3) * 10**9
+
+
+def test_a_correction_is_of_the_original_to_come_where_another_waits_with_one_that_is_forgotten() -> None:
+    world = Audited(LedgerLimits(horizon_ms=HORIZON_MS, tick_nanos=TICK))
+    world.feed(update("e"))
+    world.feed(correction("x", "5", "e"), timestamp=15_000)
+    world.feed(update("another", spend="0"), timestamp=18_000)
+    world.export()
+    world.feed(correction("y", "3", "e"), timestamp=18_000)
+    world.feed(update("e"), timestamp=20_000)
+    world.plan(plan())
+    assert world.audit() == []
+    assert spend(world.sides().recount.sums("c", Cut())) == (5 + 3) * 10**9
 
 
 @given(STEPS)
@@ -239,11 +333,11 @@ def test_a_ledger_is_told_from_a_snapshot_at_its_own_place_in_the_input() -> Non
     assert spent == {1: 10 * 10**9, 2: 15 * 10**9, 4: 15 * 10**9, 5: 115 * 10**9}
 
 
-def test_a_fold_that_lets_the_last_correction_win_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fold_that_lets_the_first_correction_win_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Correction, "rank", lambda _: (False, 0, 0, ""))
     world = settled()
-    world.feed(update("x", kind="correction", corrects="1", sequence=2, spend="3"))
-    world.feed(update("y", kind="correction", corrects="1", sequence=1, spend="4"))
+    world.feed(update("x", kind="correction", corrects="1", sequence=1, spend="4"))
+    world.feed(update("y", kind="correction", corrects="1", sequence=2, spend="3"))
     assert [(each.held, each.counted) for each in world.audit()] == [(4 * 10**9, 3 * 10**9)]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.pure.ledger.world import HOUR, MINUTE, START, TICK, World, listening, plan, update
+from tests.pure.ledger.world import HOUR, MINUTE, START, TICK, World, at, listening, plan, update
 from worker.ledger import Folded, LedgerLimits
 from worker.pacing import Attribution
 
@@ -102,3 +102,94 @@ def test_more_ids_than_may_be_remembered_are_forgotten_early_and_counted() -> No
     assert world.ledger.statistics().ids <= 160
     folded(world, 0, update("e399", 1, "1"), update("e0", 1, "1"))
     assert spent(world, START + TICK + MINUTE) == 401 * 10**9
+
+
+# -- the same id again, beyond the horizon -----------------------------------------------------------------------------
+
+
+def unplanned(**limits: Any) -> World:
+    return World(LedgerLimits(tick_nanos=TICK, horizon_ms=HOUR // 10**6, **limits))
+
+
+def correction(event_id: str, spend: str, corrects: str, **fields: Any) -> Json:
+    return update(event_id, 1, spend, kind="correction", corrects=corrects, **fields)
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_a_correction_goes_on_waiting_for_the_plan_when_its_id_comes_again(is_restarted: bool) -> None:
+    world = unplanned()
+    folded(world, 0, update("a", 1, "1"), correction("x", "5", "a"))
+    folded(world, 70, update("b", 1, "1"), correction("x", "7", "b"))
+    if is_restarted:
+        world.restart()
+    assert world.ledger.statistics().pending_corrections == 2
+    world.plan(plan())
+    assert spent(world, START + TICK) == (5 + 7) * 10**9
+    world.checkpoint()
+    assert world.restored().statistics().pending_corrections == 0
+
+
+def test_a_correction_whose_id_came_again_is_given_up_alone() -> None:
+    world = unplanned()
+    folded(world, 0, update("a", 1, "1"), correction("x", "5", "a"))
+    folded(world, 70, correction("x", "7", "never"))
+    world.restart()
+    assert reasons(folded(world, 140, update("b", 1, "1"))) == ["unmatched_correction"]
+    world.plan(plan())
+    assert spent(world, START + TICK) == (5 + 1) * 10**9
+
+
+@pytest.mark.parametrize(("first", "second"), [("x", "y"), ("y", "x")])
+def test_corrections_that_wait_for_the_plan_count_for_the_original_that_they_were_of(first: str, second: str) -> None:
+    world = unplanned()
+    folded(world, 0, update("e", 1, "1"), correction(first, "5", "e", sequence=2), correction("z", "4", "e"))
+    folded(world, 70, update("e", 1, "1"), correction(second, "3", "e", sequence=1))
+    world.restart()
+    world.plan(plan())
+    assert spent(world, START + TICK) == (5 + 3) * 10**9
+
+
+def test_a_correction_of_what_is_forgotten_does_not_stand_before_one_of_the_original_that_came_again() -> None:
+    world = unplanned()
+    folded(world, 0, update("e", 1, "1"), correction("x", "5", "e", sequence=2))
+    folded(world, 70, update("e", 1, "1"))
+    world.plan(plan())
+    folded(world, 71, correction("y", "3", "e", sequence=1))
+    assert spent(world, START + TICK) == (5 + 3) * 10**9
+
+
+def test_a_correction_of_what_is_forgotten_does_not_hinder_a_cut() -> None:
+    world = unplanned()
+    folded(world, 0, update("e", 1, "1"), correction("x", "5", "e"))
+    folded(world, 70, update("e", 31, "1"), update("f", 33, "1"))
+    world.plan(plan())
+    assert world.plan(plan(flight_start=at(minutes=32))).refused == []
+
+
+@pytest.mark.parametrize("is_planned", [True, False])
+def test_of_corrections_of_one_rank_the_first_stands(is_planned: bool) -> None:
+    world = a_world() if is_planned else unplanned()
+    folded(world, 0, correction("x", "5", "e"))
+    folded(world, 50, update("e", 1, "1"))
+    folded(world, 70, correction("x", "7", "e"))
+    if not is_planned:
+        world.plan(plan())
+    assert spent(world, START + TICK) == 5 * 10**9
+
+
+@pytest.mark.parametrize("later", [[], [update("later", 3, "9", kind="cumulative")]], ids=["newest", "in between"])
+def test_of_reports_of_one_rank_the_first_stands(later: list[Json]) -> None:
+    world = a_world()
+    folded(world, 0, update("t", 2, "5", kind="cumulative"))
+    folded(world, 50, *later)
+    folded(world, 70, update("t", 2, "7", kind="cumulative"))
+    assert spent(world, START + 2 * MINUTE) == 5 * 10**9
+
+
+def test_of_reports_of_one_rank_in_a_currency_and_in_none_the_first_stands() -> None:
+    world = unplanned()
+    folded(world, 0, update("another", 1, "1", kind="cumulative"))
+    folded(world, 0, update("t", 2, "5", kind="cumulative", currency="EUR"))
+    folded(world, 70, update("t", 2, "7", kind="cumulative"))
+    world.plan(plan())
+    assert spent(world, START + TICK) == 5 * 10**9

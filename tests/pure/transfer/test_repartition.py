@@ -125,6 +125,21 @@ def test_partitions_parted_anew_go_on_as_they_would_have(old: int, new: int) -> 
     assert afterwards(moved) == (told, reasons)
 
 
+@pytest.mark.parametrize("times", [1, 2])
+def test_originals_that_are_forgotten_are_told_apart_in_new_partitions(times: int) -> None:
+    cluster = Cluster(1)
+    for turn, spend in enumerate(("5", "3", "2")):
+        timestamp = turn * 2 * LIMITS.horizon_ms
+        correction = update(f"x{turn}", spend=spend, kind="correction", corrects="e", sequence=3 - turn)
+        cluster.feed(SPEND, update("e"), correction, timestamp=timestamp)
+    cluster.feed(SPEND, update("later"), timestamp=6 * LIMITS.horizon_ms)
+    cluster.tick(START + TICK)
+    for _ in range(times):
+        cluster = cluster.parted(2)
+    cluster.feed(PLANS, plan())
+    assert cluster.tick(START + 2 * TICK)["c"]["total_spend"] == "11.00"
+
+
 def test_what_is_counted_in_all_still_adds_up() -> None:
     before, after = fed(2), fed(2).parted(3)
     counts = [[vars_of(ledger) for ledger in cluster.ledgers] for cluster in (before, after)]
