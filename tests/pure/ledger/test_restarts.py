@@ -47,7 +47,7 @@ def test_a_proposal_beyond_64_bits_of_nanos_is_kept() -> None:
 
 
 def test_what_moves_to_its_day_at_a_tick_without_news_is_there_once() -> None:
-    """Of ten quarters of a day and one of the day before, the first tick moves that one, the next one most of the ten."""
+    """Ten quarters of a day and one of the day before: the first tick moves that one, the next most of the ten."""
     world = World(LedgerLimits(tick_nanos=TICK, recent=6))
     world.plan(plan(flight_start="2026-06-01T00:00:00Z", flight_end="2026-12-01T00:00:00Z"))
     quarters = [update(str(n), 1440 + 15 * n, "1.00") for n in range(10)]
