@@ -84,9 +84,15 @@ def kill_at_random(world: World) -> None:
 
 
 def kill_at(world: World, point: str, most: int, *, only: str = "") -> None:
-    """kill -9 at a named point, at one of its first so many times."""
-    name = start_armed(world, KILL, f"{point}:{world.dice.randint(1, most)}{only}")
-    world.fleet.end(name, KILLED, seconds=REACHED_SECONDS)
+    """kill -9 at a named point, at one of its first so many times; again where what came before has ended the worker."""
+    sentence = f"{point}:{world.dice.randint(1, most)}{only}"
+    for _ in range(ATTEMPTS):
+        name = start_armed(world, KILL, sentence)
+        code = world.fleet[name].wait_dead(REACHED_SECONDS)
+        world.fleet.note(name, code)
+        if code == KILLED:
+            return
+    raise AssertionError(f"{point} was not reached")
 
 
 def start_armed(world: World, how: str, sentence: str) -> str:
