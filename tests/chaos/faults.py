@@ -84,7 +84,7 @@ def kill_at_random(world: World) -> None:
 
 
 def kill_at(world: World, point: str, most: int, *, only: str = "") -> None:
-    """kill -9 at a named point, at one of its first so many times; again where what came before has ended the worker."""
+    """kill -9 at a named point, at one of its first times; again where another fault has ended the worker."""
     sentence = f"{point}:{world.dice.randint(1, most)}{only}"
     for _ in range(ATTEMPTS):
         name = start_armed(world, KILL, sentence)
