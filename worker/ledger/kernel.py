@@ -216,6 +216,8 @@ def _unpack(data: Bytes, stop: int, spans: Integers) -> bool:
         offset, at = _varint(data, at)
         for place in (0, 2):
             size, at = _varint(data, at)
+            if size > end - at:
+                return False
             spans[number, place], spans[number, place + 1] = (at, at + size) if size >= 0 else (-1, -1)
             at += max(size, 0)
         if offset != number or at > end:
@@ -224,8 +226,14 @@ def _unpack(data: Bytes, stop: int, spans: Integers) -> bool:
     return at == stop
 
 
+_LEAST_RECORD: Final = 7
+"""Bytes of a record without a key, a value or a header."""
+
+
 def unpack(body: bytes | memoryview, count: int) -> Packed | None:
     """The *count* records in the *body* of a batch; None where one lies not right behind the one before."""
+    if count * _LEAST_RECORD > len(body):
+        return None
     data, spans = b"".join((body, PADDING)), np.empty((count, 4), np.int64)
     return Packed(data, spans) if _unpack(_array(data), len(body), spans) else None
 

@@ -202,6 +202,18 @@ def test_records_are_unpacked_as_they_were_written(written: list[tuple[bytes | N
 
 
 @settings(deadline=None)
+@given(records, st.data())
+def test_spoiled_records_are_never_read_beyond_their_end(
+    written: list[tuple[bytes | None, bytes | None]], data: st.DataObject
+) -> None:
+    spoiled = bytearray(body(written))
+    at = data.draw(st.integers(0, len(spoiled) - 1))
+    spoiled[at : at + 10] = data.draw(st.binary(max_size=12) | st.just(b"\xff" * 8 + b"\x7f"))
+    found = kernel.unpack(bytes(spoiled), len(written))
+    assert found is None or (found.spans.min() >= -1 and found.spans.max() <= len(spoiled))
+
+
+@settings(deadline=None)
 @given(st.lists(records, min_size=1, max_size=4))
 def test_packed_records_are_those_that_were_packed_also_when_joined(
     groups: list[list[tuple[bytes | None, bytes | None]]],
