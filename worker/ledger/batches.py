@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     Spans = NDArray[np.int64]
 
-PADDING = bytes(16)
-"""Zeros behind packed bytes, so that whoever reads words of them need not look where they end."""
+PADDING = bytes(32)
+"""Zeros behind packed bytes, so that whoever reads a word behind a field's name need not look where they end."""
 _KEY, _VALUE = 0, 2
 
 
