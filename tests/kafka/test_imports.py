@@ -54,14 +54,15 @@ def resumes(here: Stage, feed: Feed, file: Path | None = None) -> None:
 def test_an_import_fences_a_worker_that_has_saved_nothing_and_what_it_was_writing_is_gone(
     point: str, stage: Staging
 ) -> None:
-    here = stage()
+    # One partition: another one's first checkpoint might be committed by then.
+    here = stage(partitions=1)
     feed = run_over(here, updates=1_000)
     file = exported(here)
     begun_anew(here)
     worker = frozen_in_its_first_checkpoint(here, point)
 
     code, told, faults = pacing(here, "ledger", "import", str(file))
-    assert (code, told.count(" records written\n"), faults) == (0, 2, "")
+    assert (code, told.count(" records written\n"), faults) == (0, 1, "")
     wake(worker)
     assert worker.wait_dead() == Exit.CHECKPOINT, worker.tail()
     imported = exported(here, "imported.ndjson").read_text()
