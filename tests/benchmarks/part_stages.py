@@ -11,7 +11,7 @@ import gc
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from unittest import mock
 
@@ -30,6 +30,7 @@ MOST_UPDATES = 1_000_000
 # As often as checkpoints are taken at full speed: every so many updates of a partition.
 CHECKPOINT_UPDATES = 50_000
 WIDTH_MS = 1 << 40
+MINUTE = timedelta(minutes=1)
 UNPACK = "unpack"
 REST = "rest"
 
@@ -86,6 +87,7 @@ def measure(asked: Asked, report: Report) -> None:
     count = min(asked.updates, MOST_UPDATES)
     now = datetime.now(UTC)
     held = ledger()
+    held.expect_tick(int((now + MINUTE).timestamp()) * 10**9)
     for batch in batches(PLANS, plans(asked.campaigns, now)):
         held.fold_plans(batch)
     held.changes()
