@@ -71,8 +71,8 @@ def _texts(parts: Sequence[RecordBatch]) -> tuple[Sequence[bytes | None], Sequen
     if len(packed) == len(parts):
         whole = packs_joined(packed)
         return whole.keys, whole.values, whole
-    keys, values = (chain.from_iterable(part) for part in zip(*((p.keys, p.values) for p in parts), strict=True))
-    return list(keys), list(values), None
+    keys, values = (part.keys for part in parts), (part.values for part in parts)
+    return list(chain.from_iterable(keys)), list(chain.from_iterable(values)), None
 
 
 def _offsets(parts: Sequence[RecordBatch]) -> Sequence[int]:

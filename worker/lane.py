@@ -161,7 +161,7 @@ class WholeBatches(PartitionRecords):
 
     def _packed(self, batch: Any, raw: memoryview, start: int) -> RecordBatch | None:
         """The records in the bytes they came in; None for the oldest formats, and where an offset is missing."""
-        if raw[_MAGIC] != NEWEST_MAGIC:
+        if raw[_MAGIC] != _NEWEST_MAGIC:
             return None
         unpacked = unpack(_body(raw), int.from_bytes(raw[_COUNT], "big"))
         if unpacked is None:
@@ -195,7 +195,7 @@ _MAGIC = 16
 _ATTRIBUTES = slice(21, 23)
 _COUNT = slice(57, 61)
 _HEAD = 61
-NEWEST_MAGIC = 2
+_NEWEST_MAGIC = 2
 _CODEC = 7
 _CODECS = {1: gzip_decode, 2: snappy_decode, 3: lz4_decode, 4: zstd_decode}
 
