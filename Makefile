@@ -46,9 +46,9 @@ lint: $(VENV)/.dev ## style, form, and whether generated files are up to date
 types: $(VENV)/.dev ## check the types
 	$(BIN)/mypy
 
-# Two processes, for half of the tests wait most of the time (tests/conftest.py says what stays together).
+# Two processes, for half of the tests wait most of the time (the tests of a file stay in one).
 pytest: $(VENV)/.dev ## the tests alone; the core is covered whole (PYTEST_ARGS=... for more)
-	$(BIN)/pytest --numprocesses=2 --dist=loadgroup --no-loadscope-reorder \
+	$(BIN)/pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder \
 	  --cov=worker.pacing --cov-branch --cov-report=term-missing:skip-covered --cov-fail-under=100 $(PYTEST_ARGS)
 
 format: $(VENV)/.dev ## put the code into form

@@ -4,9 +4,9 @@ What every test has: a marker from its folder, and no silent skip.
 A folder says what its tests need (tests/kafka: a real Kafka). A run prints how many of each suite ran; where CI is
 set, a skip in one of these suites is a failure, since a promise that nobody tested is none.
 
-`make test` runs two processes side by side. What shares a broker, a server or a package fetched once stays together:
-the tests of a folder, but for tests/pure, whose tests share nothing and fill whichever process is free. The longest
-come first, so that both end at about the same time.
+`make test` runs two processes side by side. The tests of a file stay together, and what both processes need (Kafka's
+jars, a package) is fetched under a lock or renamed into its place. The longest folders come first, so that both
+processes end at about the same time.
 """
 
 from __future__ import annotations
@@ -30,8 +30,6 @@ settings.register_profile("mutants", derandomize=True, database=None, phases=(Ph
 SUITES: Final = ("kafka", "postgres", "contract", "deploy")
 IN_SUITE: Final = {"chaos": "kafka"}
 """Folders with the needs of another."""
-APART: Final = "pure"
-"""The folder whose tests may run anywhere, in any order."""
 LONGEST_FIRST: Final = ("kafka", "postgres", "demo")
 """Folders in the order of the time they take; then all others."""
 HERE: Final = Path(__file__).parent
@@ -90,8 +88,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         folder = folder_of(item.path)
         if folder in SUITES:
             item.add_marker(folder)
-        if folder != APART and item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(folder))
 
 
 def turn_of(folder: str) -> int:

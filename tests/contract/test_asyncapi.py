@@ -18,9 +18,6 @@ import pytest
 HERE = Path(__file__).parent / "asyncapi"
 DOCUMENT = Path(__file__).parents[2] / "schemas" / "asyncapi.yaml"
 
-# One process installs the parser: two at once would spoil each other's.
-pytestmark = pytest.mark.xdist_group("contract")
-
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=False, timeout=300)

@@ -14,7 +14,6 @@ UPDATES = 100_000
 SEED = 20_260_701
 
 
-@pytest.mark.xdist_group("chaos")  # it has a broker of its own, and may run beside the others
 @pytest.mark.timeout(900)  # two and a half minutes on two idle cores
 def test_after_faults_in_any_order_every_figure_is_exact_and_every_event_single() -> None:
     if (reason := why_unavailable()) is not None:

@@ -21,7 +21,7 @@ from worker.ledger.parts import parts_of, read_part
 from worker.pacing import Event, Plan
 from worker.pacing.accounts import AccountState, take_account_tick
 from worker.pacing.plan import Flight
-from worker.pacing.rollup import MOST_BITS, NO_REST, Child, Rollup, Sums, Worst, child_of
+from worker.pacing.rollup import MOST_BITS, NO_REST, Child, Rest, Rollup, Sums, Worst, added, child_of
 from worker.pacing.standing import Standing
 
 KEY = ("acme", "EUR")
@@ -193,6 +193,19 @@ def test_more_flights_than_can_be_kept_are_whole_nanos_and_the_account_says_so(s
     assert (whole.budget_rest, whole.projects) == (NO_REST, (0, 1))
     assert snapshot(take(whole)[0])["exact"] is False
     assert snapshot(take(dealt(all_[:700], dice))[0])["exact"] is True
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "sum_"),
+    [
+        pytest.param((1, 4), (-1, 6), (1, 12), id="1/4 - 1/6 = 3/12 - 2/12 = 1/12"),
+        pytest.param((1, 4), None, None, id="1/4 + what is not kept = not kept"),
+        pytest.param(None, (1, 4), None, id="what is not kept + 1/4 = not kept"),
+        pytest.param((1, 1 << 7000), (1, 3**7000), None, id="2^-7000 + 3^-7000: 18,095 bits are not kept"),
+    ],
+)
+def test_rests_are_added_exactly_or_not_kept(one: Rest, other: Rest, sum_: Rest) -> None:
+    assert added(one, other) == sum_
 
 
 def test_a_part_of_an_earlier_version_is_read_as_whole_nanos() -> None:
