@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from worker.ledger import LedgerStatistics
     from worker.metrics import Metrics
-    from worker.pacing import PacingState, PlanHistory
+    from worker.pacing import PacingState, PlanHistory, Printed
 
 # Campaigns counted between two turns of the event loop: about two milliseconds.
 TURN_CAMPAIGNS: Final = 1000
@@ -88,6 +88,12 @@ class Census:
         # A period that has ended is told before the tick's own: of a campaign's snapshots the last one counts.
         self._band_of[snapshot["campaign_id"]] = snapshot["band"]
         self._metrics.campaign_figures.show(self._partition, snapshot)
+
+    def saw_printed(self, snapshot: Printed) -> None:
+        """The same of one that is bytes already: it is read only where its figures are shown."""
+        self._band_of[snapshot.campaign_id] = snapshot.band
+        if self._metrics.campaign_figures.shows(snapshot.campaign_id):
+            self._metrics.campaign_figures.show(self._partition, snapshot.body)
 
     async def count(self, ledger: Book, tick: int) -> None:
         """Count the ledger as of *tick* (nanoseconds) and show it, letting others have their turn."""

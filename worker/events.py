@@ -15,8 +15,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
+from worker.pacing import Printed
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from worker.pacing import Event
 
 Header = tuple[str, bytes]
 Body = dict[str, Any]
@@ -48,6 +52,11 @@ def encode_body(body: Body) -> bytes:
     return _encoder.encode(body)
 
 
+def encode_event(event: Event | Printed) -> bytes:
+    """The same of an event of the pacing core."""
+    return event.text if isinstance(event, Printed) else encode_body(event.body)
+
+
 def event_headers(body: Body, source: str) -> list[Header]:
     """
     The CloudEvents 1.0 attributes of an event as Kafka headers; *source* names the application.
@@ -55,12 +64,16 @@ def event_headers(body: Body, source: str) -> list[Header]:
     The subject is the campaign; the account where an event is about none; else the partition (``tick_closed``).
     """
     subject = body.get("campaign_id") or body.get("account_id") or str(body["partition"])
+    return _headers(source, body["event_type"], body["event_id"], body["occurred_at"], subject)
+
+
+def _headers(source: str, type_: str, event_id: str, occurred_at: str, subject: str) -> list[Header]:
     return [
         SPEC_VERSION,
-        ("ce_id", body["event_id"].encode()),
+        ("ce_id", event_id.encode()),
         _header("ce_source", source),
-        _header("ce_type", body["event_type"]),
-        _header("ce_time", body["occurred_at"]),
+        _header("ce_type", type_),
+        _header("ce_time", occurred_at),
         ("ce_subject", subject.encode()),
         CONTENT_TYPE,
     ]
@@ -84,6 +97,12 @@ class EventWriter:
         headers = event_headers(body, self._source)
         # The subject is the sixth header and, for every event, also the key.
         return Message(self._topics[body["event_type"]], headers[5][1], encode_body(body), headers)
+
+    def printed(self, event: Printed) -> Message:
+        """The message of a snapshot that is bytes already."""
+        type_ = TYPE_PREFIX + event.kind
+        headers = _headers(self._source, type_, event.event_id, event.tick, event.campaign_id)
+        return Message(self._topics[type_], headers[5][1], event.text, headers)
 
 
 class Origin(NamedTuple):

@@ -370,12 +370,16 @@ class CampaignGauges:
         self._shown: dict[str, tuple[int, str]] = {}
         metrics.campaigns_shown_limit.set(limit)
 
+    def shows(self, campaign_id: str) -> bool:
+        """Whether a snapshot of a campaign would be shown."""
+        return campaign_id in self._shown or len(self._shown) < self._limit
+
     def show(self, partition: int, snapshot: Mapping[str, Any]) -> None:
         """Show the figures of a snapshot_taken event; a final one is forgotten instead."""
         campaign_id = snapshot["campaign_id"]
         if snapshot["final"]:
             self.forget(campaign_id)
-        elif campaign_id in self._shown or len(self._shown) < self._limit:
+        elif self.shows(campaign_id):
             self._set(partition, campaign_id, snapshot)
 
     def forget(self, campaign_id: str) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from worker.events import encode_body
+from worker.events import encode_body, encode_event
 from worker.faults import Fault, Faults
 from worker.ledger import CampaignEvent, Ledger, RecordBatch
 from worker.ledger.accounts import AccountLedger
@@ -84,7 +84,7 @@ def lines(ledger: Ledger, events: Iterable[CampaignEvent]) -> Iterator[bytes]:
     """A tick's events as lines: campaigns in the order their plans came, each with its snapshot first."""
     told: dict[str, list[bytes]] = {}
     for campaign, event in events:
-        told.setdefault(campaign, []).append(encode_body(event.body) + b"\n")
+        told.setdefault(campaign, []).append(encode_event(event) + b"\n")
     for campaign in ledger.campaigns if told else ():
         yield from told.get(campaign, ())
 

@@ -17,6 +17,7 @@ from worker.checkpoint import Cut, Written
 from worker.events import Origin, dead_letter_headers
 from worker.exits import Exit, leave
 from worker.joining import joined
+from worker.pacing import Printed
 from worker.topics import dead_letter_topic
 from worker.waiting import wait_at_most
 
@@ -53,8 +54,16 @@ class Outbox:
     def __len__(self) -> int:
         return sum(map(len, self._waiting.values()))
 
-    def event(self, body: dict[str, object]) -> None:
+    def tell(self, event: Event | Printed) -> None:
         """An event the pacing core made."""
+        if isinstance(event, Printed):
+            message = self._writer.printed(event)
+            self._add(message.topic, message)
+        else:
+            self.event(event.body)
+
+    def event(self, body: dict[str, object]) -> None:
+        """An event by its body."""
         message = self._writer.message(body)
         self._add(message.topic, message)
 
@@ -229,10 +238,10 @@ class Partition:
             self.tell(events)
             await asyncio.sleep(0)
 
-    def tell(self, events: Sequence[Event]) -> None:
+    def tell(self, events: Sequence[Event | Printed]) -> None:
         """Events the pacing core made, for the next checkpoint."""
         for event in events:
-            self.outbox.event(event.body)
+            self.outbox.tell(event)
         # Looking a metric up by its label costs as much as an event's headers.
         for kind, count in Counter([event.kind for event in events]).items():
             self._metrics.events.labels(kind).inc(count)

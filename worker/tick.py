@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from schemas.fields import format_time
 from worker.census import Census
+from worker.pacing import Printed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -157,7 +158,9 @@ class Ticks:
         events = [judged.event for judged in part.events]
         self._partition.tell(events)
         for event in events:
-            if event.kind == "snapshot_taken":
+            if isinstance(event, Printed):
+                self._census.saw_printed(event)
+            elif event.kind == "snapshot_taken":
                 self._census.saw(event.body)
         self._metrics.tick_campaigns.inc(part.campaigns)
         if part.done:

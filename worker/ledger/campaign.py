@@ -32,6 +32,7 @@ from worker.pacing import (
     LastDays,
     PacingState,
     PlanHistory,
+    Row,
     Totals,
     plan_cuts,
 )
@@ -98,6 +99,7 @@ class Campaign:
         "next_series",
         "numbers",
         "pending",
+        "plain",
         "prefixes",
         "recent",
         "rhythm",
@@ -155,6 +157,8 @@ class Campaign:
         self.crossing: Crossing | None = None
         """When an amount was reached, as last asked for; None again when something is counted before that."""
         self.state = PacingState()
+        self.plain: Row | None = None
+        """What it is judged from while nothing comes; None where it is not plain, or no tick has looked."""
         # -- what later updates are compared with
         self.series: dict[Identity, Series] = {}
         self.next_series = 0

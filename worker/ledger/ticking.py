@@ -11,11 +11,12 @@ the tick. A tick over many campaigns therefore never stalls intake.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from worker.ledger.book import Book
 from worker.ledger.campaign import Campaign
-from worker.pacing import Event, PacingState, PlanHistory, take_tick
+from worker.pacing import Counted, Event, PacingState, PlanHistory, Printed, print_rows, row_of, take_tick
 
 CELLS_A_CAMPAIGN: Final = 20
 """A slice ends early at so many cells for each campaign it may judge: after a backlog one campaign has thousands."""
@@ -25,7 +26,15 @@ class CampaignEvent(NamedTuple):
     """An event a tick led to, and the campaign it is about: the key it is produced under."""
 
     campaign_id: str
-    event: Event
+    event: Event | Printed
+
+
+class Turn(NamedTuple):
+    """A campaign of a slice: what the tick counts of it; None of one that is at rest."""
+
+    campaign: Campaign
+    history: PlanHistory
+    counted: Counted | None
 
 
 class TickSlice(NamedTuple):
@@ -65,18 +74,17 @@ def tick_slice(book: Book, most: int) -> TickSlice:
     if book.tick is None:
         raise ValueError("no tick is open")
     planned, start = book.planned_after(book.tick_done)
-    events: list[CampaignEvent] = []
-    position = _position(book)
+    turns: list[Turn] = []
     stop, cells = start, 0
     while stop < min(start + most, len(planned)) and cells < CELLS_A_CAMPAIGN * most:
         campaign_id = planned[stop]
         campaign = book.campaign(campaign_id)
         if campaign is not None and campaign.history is not None:
             cells += campaign.cells
-            told = _judge(book, campaign, campaign.history, book.tick, position)
-            events += [CampaignEvent(campaign_id, event) for event in told]
+            turns.append(_count(book, campaign, campaign.history, book.tick))
         book.tick_done = campaign_id
         stop += 1
+    events = _judge(book, turns, book.tick)
     book.tick_campaigns += stop - start
     book.moved = True
     return TickSlice(events, stop - start, stop == len(planned))
@@ -97,16 +105,44 @@ def _position(book: Book) -> dict[str, Any] | None:
     return {"partition": book.partition, "next_offsets": book.tick_positions}
 
 
-def _judge(
-    book: Book, campaign: Campaign, history: PlanHistory, tick: int, position: dict[str, Any] | None
-) -> list[Event]:
-    """Count what is due, and let the core tell what it finds."""
+def _count(book: Book, campaign: Campaign, history: PlanHistory, tick: int) -> Turn:
+    """Count what is due of a campaign."""
     if history.ended and _is_at_rest(campaign):
-        _add_up(book, campaign, history, tick, [])
-        return []
+        return Turn(campaign, history, None)
     book.use_at_tick(campaign, tick)
     counted = campaign.count(tick, book.last_tick)
     counted.reports = lambda: book.sources.reports(campaign.sources)
+    return Turn(campaign, history, counted)
+
+
+def _judge(book: Book, turns: list[Turn], tick: int) -> list[CampaignEvent]:
+    """Let the core tell what it finds: of plain campaigns all at once, of every other by itself."""
+    position = _position(book)
+    events: list[CampaignEvent] = []
+    for turn, printed in zip(turns, _printed(book, turns, tick, position), strict=True):
+        told = [printed] if printed is not None else _told(book, turn, tick, position)
+        campaign = turn.campaign
+        if printed is not None:
+            campaign.after_tick(campaign.state, book.limits.recent)
+        _add_up(book, campaign, turn.history, tick, told)
+        events += [CampaignEvent(campaign.campaign_id, event) for event in told]
+    return events
+
+
+def _printed(book: Book, turns: list[Turn], tick: int, position: dict[str, Any] | None) -> list[Printed | None]:
+    """The snapshots of those that are plain as of the tick."""
+    if book.tick_first or not book.tick_complete:
+        return [None] * len(turns)
+    for campaign, history, counted in turns:
+        campaign.plain = None if counted is None else row_of(campaign.plain, history, campaign.state, counted, tick)
+    return print_rows([turn.campaign.plain for turn in turns], tick, position)
+
+
+def _told(book: Book, turn: Turn, tick: int, position: dict[str, Any] | None) -> list[Event]:
+    """What the core tells of one campaign."""
+    campaign, history, counted = turn
+    if counted is None:
+        return []
     events, state = take_tick(
         history,
         campaign.state,
@@ -117,13 +153,12 @@ def _judge(
         position=position,
     )
     campaign.after_tick(state, book.limits.recent)
-    _add_up(book, campaign, history, tick, events)
     if not book.tick_first:
         campaign.forget_versions(tick)
     return events
 
 
-def _add_up(book: Book, campaign: Campaign, history: PlanHistory, tick: int, events: list[Event]) -> None:
+def _add_up(book: Book, campaign: Campaign, history: PlanHistory, tick: int, events: Sequence[Event | Printed]) -> None:
     """Add the campaign to its account: by its last snapshot, or what it has spent where it is told no more."""
     for event in reversed(events):
         if event.child is not None:

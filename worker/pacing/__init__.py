@@ -21,6 +21,7 @@ Pure and exact: integers inside, one rounding at the end, no clock, no network, 
     state         what is remembered from tick to tick
     snapshot      the figures of a tick; telling makes them and all else events (amounts prints, identity names)
     tick          one campaign's tick, all of it
+    plain         campaigns of which a tick tells no more than a snapshot, many at a time; printing is compiled
 
     message ─▶ reading ─▶ history ─┐
     ledger ─▶ Counted ─────────────┼─▶ take_tick ─▶ events, state
@@ -33,6 +34,7 @@ from worker.pacing.density import HOUR, ordinal_at
 from worker.pacing.figures import DAYS_BEFORE, FIGURES, Attribution, Case, Counted, Figures, LastDays, Totals
 from worker.pacing.history import PlanHistory, PlanVersion, plan_cuts
 from worker.pacing.periods import windows_until
+from worker.pacing.plain import Printed, Row, print_rows, row_of
 from worker.pacing.plan import Channel, Deal, Flight, Plan, Reallocation, Thresholds
 from worker.pacing.reading import read_plan
 from worker.pacing.state import PacingState
@@ -56,12 +58,16 @@ __all__ = [
     "Plan",
     "PlanHistory",
     "PlanVersion",
+    "Printed",
     "Reallocation",
+    "Row",
     "Thresholds",
     "Totals",
     "ordinal_at",
     "plan_cuts",
+    "print_rows",
     "read_plan",
+    "row_of",
     "take_tick",
     "windows_until",
 ]

@@ -91,16 +91,22 @@ def is_steady(life: DeviationLife, gap: int, base: int, thresholds: Thresholds) 
 
     It saves the steps of `live` for what most ticks find of an open one, and is not needed for anything else.
     """
-    most = thresholds.enter_ticks
-    if life.alert_id is None or life.entering != life.direction or life.warning_ticks != most or life.leaving_ticks:
+    if not stands_still(life, thresholds.enter_ticks):
         return False
     is_over = life.direction == "overpacing"
     excess = gap if is_over else -gap
     critical = thresholds.overpacing_critical_pct if is_over else thresholds.underpacing_critical_pct
     if life.level == "critical":
-        return life.critical_ticks == most and beyond(excess, base, critical)
+        return beyond(excess, base, critical)
     warning = thresholds.overpacing_warning_pct if is_over else thresholds.underpacing_warning_pct
-    return life.critical_ticks == 0 and beyond(excess, base, warning) and not beyond(excess, base, critical)
+    return beyond(excess, base, warning) and not beyond(excess, base, critical)
+
+
+def stands_still(life: DeviationLife, enter_ticks: int) -> bool:
+    """Whether a deviation is open and what it counts is as far as it goes for its level."""
+    if life.alert_id is None or life.entering != life.direction or life.leaving_ticks:
+        return False
+    return life.warning_ticks == enter_ticks and life.critical_ticks == (enter_ticks if life.level == "critical" else 0)
 
 
 def live(

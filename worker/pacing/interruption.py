@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from worker.pacing.tick import Tick
 
 SILENT_HOURS: Final = 48
-_SILENCE: Final = SILENT_HOURS * HOUR
+SILENCE: Final = SILENT_HOURS * HOUR
 
 
 def interruption(tick: Tick, campaign: Standing) -> Iterator[Signal]:
@@ -49,14 +49,14 @@ def interruption(tick: Tick, campaign: Standing) -> Iterator[Signal]:
     hour = positive_hour(tick.plan.timezone)
     since = max(tick.pace.window.flight.start, tick.watch.resumed_at or 0, 0 if hour is None else hour + HOUR)
     # Most campaigns have spent lately: they are passed over with one comparison.
-    if at - since >= _SILENCE and _is_silent(tick, since, at):
+    if at - since >= SILENCE and _is_silent(tick, since, at):
         yield from _signal(tick, campaign, since, at)
 
 
 def _is_silent(tick: Tick, since: int, at: int) -> bool:
     calendar, end = tick.plan.calendar, tick.plan.flight.end
     key = tick.version.version, since
-    due: int | None = tick.history.kept("silent", key, lambda: active_until(calendar, since, _SILENCE, end))
+    due: int | None = tick.history.kept("silent", key, lambda: active_until(calendar, since, SILENCE, end))
     return due is not None and at >= due
 
 
@@ -79,7 +79,7 @@ def _signal(tick: Tick, campaign: Standing, since: int, at: int) -> Iterator[Sig
     evidence["last_reports"] = {
         source: None if last is None else time_text(last) for source, last in sorted(reports.items())
     }
-    if any(last is not None and last >= at - _SILENCE for last in reports.values()):
+    if any(last is not None and last >= at - SILENCE for last in reports.values()):
         yield _told(tick, "delivery_interrupted", evidence, "there is budget left, and its source still reports")
     elif reports:
         yield _told(tick, "source_stale", evidence, f"its source has reported nothing at all for {SILENT_HOURS} h")

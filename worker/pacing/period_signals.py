@@ -39,9 +39,9 @@ from worker.pacing.standing import Standing
 MILESTONE: Final = "milestone_reached"
 MILESTONES_PCT: Final = (50, 80, 90, 100)
 
-_USED_BEFORE: Final = "budget_used_before_period"
-_AHEAD: Final = "ahead_of_period"
-_EXHAUSTION: Final = "exhaustion_projected"
+USED_BEFORE: Final = "budget_used_before_period"
+AHEAD: Final = "ahead_of_period"
+EXHAUSTION: Final = "exhaustion_projected"
 
 _USED_PCT, _ELAPSED_PCT, _AHEAD_PP = 90, 80, 10
 
@@ -74,11 +74,11 @@ def period_signals(plan: Plan, standing: Standing, projection: Projection, as_of
     used, budget = standing.figures[0] * standing.scale, standing.budget
     gone, length = _elapsed(standing, as_of)
     if 100 * used > _USED_PCT * budget and 100 * gone < _ELAPSED_PCT * length:
-        yield _signal(standing, _USED_BEFORE, partial(_used_before, used, budget, gone, length))
+        yield _signal(standing, USED_BEFORE, partial(_used_before, used, budget, gone, length))
     if is_ahead(standing, as_of):
-        yield _signal(standing, _AHEAD, partial(_ahead, used, budget, gone, length))
+        yield _signal(standing, AHEAD, partial(_ahead, used, budget, gone, length))
     if projection.exhausted_at is not None and standing.flight.end - projection.exhausted_at > DAY:
-        yield _signal(standing, _EXHAUSTION, partial(_exhaustion, plan, standing, projection, projection.exhausted_at))
+        yield _signal(standing, EXHAUSTION, partial(_exhaustion, plan, standing, projection, projection.exhausted_at))
 
 
 def _used_before(used: int, budget: int, gone: int, length: int) -> Told:
@@ -106,7 +106,7 @@ def _elapsed(standing: Standing, as_of: int) -> tuple[int, int]:
 
 def may_be_raised(plan: Plan, standing: Standing, signal: Signal, as_of: int) -> bool:
     """Whether a signal of `period_signals` may come up at this time: not in grace, nor from no history."""
-    if signal.kind == _EXHAUSTION:
+    if signal.kind == EXHAUSTION:
         is_spent = standing.figures[0] * standing.scale >= standing.budget
         return is_spent or as_of >= standing.flight.start + DAY
     return as_of >= standing.flight.start + plan.thresholds.grace

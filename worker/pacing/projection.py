@@ -100,8 +100,8 @@ def project(ground: Ground, campaign: Standing, as_of: int) -> Projection:
     """The projection of a *campaign* that stands so at *as_of*, over its flight or window."""
     flight, spend = campaign.flight, campaign.figures[0]
     at = min(max(as_of, flight.start), flight.end)
-    days = _days_before(ground, campaign, at)
-    rolling = None if days is None or days.number < ROLLING_DAYS else _rolling(ground, days, campaign)
+    days = days_before(ground, campaign, at)
+    rolling = rolling_pace(ground, days, campaign)
     num, den = campaign.expected
     is_spent = spend * campaign.scale >= campaign.budget
     if not num:
@@ -235,7 +235,7 @@ class Days(msgspec.Struct, frozen=True, gc=False):
     spends: Sequence[int]
 
 
-def _days_before(ground: Ground, campaign: Standing, at: int) -> Days | None:
+def days_before(ground: Ground, campaign: Standing, at: int) -> Days | None:
     """The whole days before an instant of the window; None in zones whose midnights the ledger does not cut at."""
     plan = ground.plan
     today = ordinal_at(plan.timezone, at)
@@ -260,8 +260,10 @@ def _midnights(zone: str, today: int, count: int) -> tuple[int, ...]:
     return tuple(local_day(zone, day).start for day in range(today - count, today + 3))
 
 
-def _rolling(ground: Ground, days: Days, campaign: Standing) -> Ratio | None:
-    """Spend over expected spend of the last seven whole days; null where nothing was expected."""
+def rolling_pace(ground: Ground, days: Days | None, campaign: Standing) -> Ratio | None:
+    """Spend over expected spend of the last seven whole days; None for fewer, and where nothing was expected."""
+    if days is None or days.number < ROLLING_DAYS:
+        return None
     first = days.number - ROLLING_DAYS
     start, end = days.edges[first], days.edges[days.number]
     if ground.rests_on_spend:

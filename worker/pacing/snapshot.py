@@ -28,7 +28,8 @@ from worker.pacing.standing import Standing
 
 Body = dict[str, Any]
 
-_BANDS: Final = ((5, "on_pace"), (10, "drift"), (20, "mild"), (30, "strong"))
+BANDS: Final = ("on_pace", "drift", "mild", "strong", "sharp")
+_BAND_ENDS: Final = (5, 10, 20, 30)
 """Upper ends of |variance_pp|, each inside its band."""
 
 
@@ -124,10 +125,10 @@ def band(gap: int, whole: int) -> str:
     ('on_pace', 'drift', 'sharp')
     """
     size = abs(gap) * 100
-    for most, name in _BANDS:
+    for most, name in zip(_BAND_ENDS, BANDS, strict=False):
         if size <= most * whole:
             return name
-    return "sharp"
+    return BANDS[-1]
 
 
 def _active_left(plan: Plan, flight: Flight, as_of: int) -> int:

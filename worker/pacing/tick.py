@@ -351,13 +351,15 @@ def _projection(
     tick: Tick, standings: Standings, campaign: Standing, as_of: int, until: int | None = None
 ) -> Projection:
     """What the campaign is projected to spend, from what is counted (that is dated before *until*)."""
+    return project(ground_of(tick, standings, until), campaign, as_of)
+
+
+def ground_of(tick: Tick, standings: Standings, until: int | None = None) -> Ground:
+    """What a projection rests on."""
     pace, number, courses = tick.pace, tick.version.version, tick.pace.courses
     is_even = courses is None and pace.scopes[0].track is None
     moves = courses is not None and courses["campaign", tick.plan.campaign_id].rests_on_spend
-    ground = Ground(
-        tick.plan, tick.history, number, standings.expected, is_even, moves, tick.counted, pace.origin, until
-    )
-    return project(ground, campaign, as_of)
+    return Ground(tick.plan, tick.history, number, standings.expected, is_even, moves, tick.counted, pace.origin, until)
 
 
 def _closing_id(tick: Tick, end: int, revision: int) -> str:

@@ -1,0 +1,621 @@
+"""
+The compiled part of `plain`: campaigns judged as of a tick, and the snapshots of those of which nothing else is told.
+
+What is in here decides nothing that `tick` does not decide: it says of a campaign that nothing about it changes and
+prints its snapshot, or that it cannot say so, and then `tick` takes it. Tests hold that what is printed here is byte
+for byte what `tick` tells, and that `tick` tells nothing else.
+
+A snapshot is printed along a *template*: its JSON with a byte below 0x20, an op, wherever a figure stands. The figures
+of one campaign are a row of integers: those of the campaign, then `SCOPE` for each of its scopes, the campaign first.
+
+It is Python that numba compiles. Products of money and time need up to 170 bits: they are held as words of 64 bits
+without a sign, the highest first. Words and positions (int64) never meet in one expression, since numba would make
+floats of them. All compiled functions of the core are in this one file: numba's cache on disk sees no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.pacing.snapshot import BANDS
+
+F = TypeVar("F", bound=Callable[..., Any])
+Bytes = NDArray[np.uint8]
+Integers = NDArray[np.int64]
+Wide = tuple[Any, Any]
+"""A number of 128 bits."""
+
+# -- a row -------------------------------------------------------------------------------------------------------------
+
+NONE: Final = -(1 << 62)
+"""What there is not, where a figure may be missing."""
+LARGEST: Final = 1 << 60
+"""All money is below this, in nanos: a billion. More is left to `tick`."""
+LONGEST: Final = 1 << 31
+"""All times of a flight are less apart than this, in seconds."""
+
+START, END, SCOPES, DIGITS, LATE, FUTURE, THROUGH, ROLLING, SILENT, UP, TOLD, OPEN, LEAST = range(13)
+"""
+The flight in seconds since 1970, how many scopes, the currency's decimals, late and future spend, the latest event
+time, the rolling pace in hundredths of a percent, from when the silence is a signal, the signals that are up, the
+milestones that were told, the end of the grace, and the least to be expected of a scope that opens.
+"""
+UNDER_WARNING, UNDER_CRITICAL, OVER_WARNING, OVER_CRITICAL, MOVES, HEAD = range(13, 19)
+"""Thresholds in nanos of a percent, whether money is proposed to be moved; and how long this part is."""
+
+BUDGET, SPEND, IMPRESSIONS, REQUESTS, LIFE, RANK, SCOPE = range(7)
+"""Of a scope: nanos, counts, the deviation that is open, its place among the names; and how long this part is."""
+
+NOT_OPEN, IS_UNDER, IS_UNDER_CRITICAL, IS_OVER, IS_OVER_CRITICAL = range(5)
+"""What may be open of a scope, steadily."""
+
+USED_BEFORE, AHEAD, EXHAUSTION = 1, 2, 4
+"""The signals that may be up."""
+
+# -- a template --------------------------------------------------------------------------------------------------------
+
+(
+    OP_END, OP_ID, OP_TICK, OP_SPEND, OP_EXPECTED, OP_PACING, OP_DEVIATION, OP_USED, OP_ELAPSED, OP_VARIANCE, OP_BAND,
+    OP_REMAINING, OP_REQUIRED, OP_PROJECTED, OP_EXHAUSTED, OP_DARK, OP_THROUGH, OP_LATE, OP_WORST, OP_FUTURE,
+    OP_POSITION, OP_CAPPED, OP_ROLLING, OP_IMPRESSIONS, OP_CPM, OP_FILL, OP_NEXT, OPS,
+) = range(28)  # fmt: skip
+"""What stands at an op; OP_NEXT goes on to the next scope. After OP_END the channels are named, each ended so."""
+
+ID_BYTES: Final = 36
+FIGURE_BYTES: Final = 48
+"""More than any figure takes."""
+
+NANOS: Final = 10**9
+DAY: Final = 86_400 * NANOS
+FURTHEST: Final = 10**12
+"""More hundredths, or ten-thousandths, are left to `tick`."""
+_WORD = np.uint64
+_BANDS: Final = [f'"{band}"'.encode() for band in BANDS]
+_BAND_TEXT: Final = np.frombuffer(b"".join(_BANDS), np.uint8)
+_BAND_STARTS: Final = np.cumsum([0, *map(len, _BANDS)])
+_BAND_ENDS: Final = np.array([5, 10, 20, 30], np.int64)
+_MILESTONES: Final = np.array([50, 80, 90, 100], np.int64)
+_NULL: Final = np.frombuffer(b"null", np.uint8)
+
+
+def compiled(function: F) -> F:
+    """*function* as machine code within that of the loop that calls it."""
+    made: F = numba.njit(nogil=True)(function)
+    return made
+
+
+def loop(function: F) -> F:
+    """*function* as machine code, kept for the next process: in NUMBA_CACHE_DIR, beside this file, or with the user."""
+    made: F
+    try:
+        made = numba.njit(cache=True, nogil=True)(function)
+    except RuntimeError:  # nowhere to keep it
+        made = compiled(function)
+    return made
+
+
+# -- wide numbers ------------------------------------------------------------------------------------------------------
+
+
+@compiled
+def _times(one: Any, other: Any) -> Wide:
+    """The product of two integers that are not negative."""
+    half, low = _WORD(32), _WORD(0xFFFFFFFF)
+    a, b = _WORD(one), _WORD(other)
+    a1, a0, b1, b0 = a >> half, a & low, b >> half, b & low
+    middle = a1 * b0 + (a0 * b0 >> half)
+    other_middle = a0 * b1 + (middle & low)
+    return a1 * b1 + (middle >> half) + (other_middle >> half), a * b
+
+
+@compiled
+def _wider(number: Wide, by: Any) -> tuple[Any, Any, Any]:
+    """The product of a wide number and an integer that is not negative."""
+    high, low = _times(number[1], by)
+    top, middle = _times(number[0], by)
+    total = middle + high
+    return (top + _WORD(1) if total < high else top), total, low
+
+
+@compiled
+def _is_less(one: Wide, other: Wide) -> bool:
+    return one[0] < other[0] or (one[0] == other[0] and one[1] < other[1])
+
+
+@compiled
+def _is_lesser(one: tuple[Any, Any, Any], other: tuple[Any, Any, Any]) -> bool:
+    """The same of three words."""
+    return one[0] < other[0] or (one[0] == other[0] and _is_less((one[1], one[2]), (other[1], other[2])))
+
+
+@compiled
+def _plus(one: Wide, other: Wide) -> Wide:
+    low = one[1] + other[1]
+    high = one[0] + other[0]
+    return (high + _WORD(1) if low < other[1] else high), low
+
+
+@compiled
+def _minus(one: Wide, other: Wide) -> Wide:
+    """The difference, *one* being no less."""
+    high = one[0] - other[0]
+    return (high - _WORD(1) if one[1] < other[1] else high), one[1] - other[1]
+
+
+@compiled
+def _bits(number: Wide) -> int:
+    """How many bits a wide number has."""
+    word, bits = number[1], np.int64(0)
+    if number[0]:
+        word, bits = number[0], np.int64(64)
+    step = np.int64(32)
+    while step:
+        over = word >> _WORD(step)
+        if over:
+            word, bits = over, bits + step
+        step >>= 1
+    return bits + np.int64(word)
+
+
+@compiled
+def _up(number: Wide, by: int) -> Wide:
+    """Shifted to the left by less than 128 bits."""
+    if by == 0:
+        return number
+    if by >= 64:
+        return number[1] << _WORD(by - 64), _WORD(0)
+    return (number[0] << _WORD(by)) | (number[1] >> _WORD(64 - by)), number[1] << _WORD(by)
+
+
+@compiled
+def _divided(number: Wide, by: Wide) -> tuple[int, Wide]:
+    """The quotient, of less than 63 bits, and the rest."""
+    if not (number[0] or by[0]):
+        return np.int64(number[1] // by[1]), (_WORD(0), number[1] % by[1])
+    shift = _bits(number) - _bits(by)
+    if shift < 0:
+        return np.int64(0), number
+    quotient, part = np.int64(0), _up(by, shift)
+    for _ in range(shift + 1):
+        quotient <<= 1
+        if not _is_less(number, part):
+            number = _minus(number, part)
+            quotient |= 1
+        part = part[0] >> _WORD(1), (part[1] >> _WORD(1)) | (part[0] << _WORD(63))
+    return quotient, number
+
+
+@compiled
+def _rounded(number: Wide, by: Wide) -> int:
+    """number / by, half-even."""
+    quotient, rest = _divided(number, by)
+    twice = _up(rest, 1)
+    if _is_less(by, twice) or (twice[0] == by[0] and twice[1] == by[1] and quotient & 1):
+        quotient += 1
+    return quotient
+
+
+@compiled
+def _hundredths(number: Wide, by: Wide, parts: int) -> int:
+    """number / by in *parts* of one, half-even; `FURTHEST` where that is as much or more."""
+    wide = _wider(number, parts)
+    if wide[0] or _bits((wide[1], wide[2])) - _bits(by) > 39:
+        return FURTHEST
+    return _rounded((wide[1], wide[2]), by)
+
+
+# -- figures as text ---------------------------------------------------------------------------------------------------
+
+
+@compiled
+def _digits(out: Bytes, at: int, number: int) -> int:
+    """An integer that is not negative; where it ends."""
+    end, rest = at + 1, number // 10
+    while rest:
+        end, rest = end + 1, rest // 10
+    place = end
+    while place > at:
+        place -= 1
+        out[place] = 48 + number % 10
+        number //= 10
+    return end
+
+
+@compiled
+def _padded(out: Bytes, at: int, number: int, width: int) -> int:
+    """The same with zeros before it."""
+    for place in range(at + width - 1, at - 1, -1):
+        out[place] = 48 + number % 10
+        number //= 10
+    return at + width
+
+
+@compiled
+def _decimals(out: Bytes, at: int, number: int, width: int, least: int) -> int:
+    """A point and the decimals of a number of so many, without the zeros beyond the *least*; nothing of none."""
+    while width > least and number % 10 == 0:
+        number //= 10
+        width -= 1
+    if width == 0:
+        return at
+    out[at] = 46
+    return _padded(out, at + 1, number, width)
+
+
+@compiled
+def _number(out: Bytes, at: int, count: int, parts: int, width: int) -> int:
+    """A JSON number of *count* parts of one, with one decimal at least."""
+    if count < 0:
+        out[at] = 45
+        at, count = at + 1, -count
+    at = _digits(out, at, count // parts)
+    return _decimals(out, at, count % parts, width, 1)
+
+
+@compiled
+def _money(out: Bytes, at: int, nanos: int, digits: int) -> int:
+    """An amount as a JSON string, exactly."""
+    out[at] = 34
+    at = _digits(out, at + 1, nanos // NANOS)
+    at = _decimals(out, at, nanos % NANOS, 9, digits)
+    out[at] = 34
+    return at + 1
+
+
+@compiled
+def _unit(digits: int) -> int:
+    """The nanos of a currency's minor unit."""
+    unit = NANOS
+    for _ in range(digits):
+        unit //= 10
+    return unit
+
+
+@compiled
+def _derived(out: Bytes, at: int, number: Wide, by: int, digits: int) -> int:
+    """The amount number / by, rounded once, half-even, to the minor unit."""
+    unit = _unit(digits)
+    return _money(out, at, _rounded(number, _times(by, unit)) * unit, digits)
+
+
+@compiled
+def _copied(out: Bytes, at: int, text: Bytes, begin: int, end: int) -> int:
+    for place in range(begin, end):
+        out[at] = text[place]
+        at += 1
+    return at
+
+
+@compiled
+def _time(out: Bytes, at: int, nanos: int) -> int:
+    """An instant as a JSON string: the civil date of a day since 1970, by Neri and Schneider's way of counting eras."""
+    day, rest = nanos // DAY, nanos % DAY
+    shifted = day + 719_468
+    era = shifted // 146_097
+    of_era = shifted - era * 146_097
+    year_of = (of_era - of_era // 1_460 + of_era // 36_524 - of_era // 146_096) // 365
+    of_year = of_era - (365 * year_of + year_of // 4 - year_of // 100)
+    month = (5 * of_year + 2) // 153
+    date = of_year - (153 * month + 2) // 5 + 1
+    year = year_of + era * 400
+    if month >= 10:
+        month, year = month - 9, year + 1
+    else:
+        month += 3
+    out[at] = 34
+    at = _padded(out, at + 1, year, 4)
+    out[at] = 45
+    at = _padded(out, at + 1, month, 2)
+    out[at] = 45
+    at = _padded(out, at + 1, date, 2)
+    out[at] = 84
+    seconds = rest // NANOS
+    at = _padded(out, at + 1, seconds // 3_600, 2)
+    out[at] = 58
+    at = _padded(out, at + 1, seconds // 60 % 60, 2)
+    out[at] = 58
+    at = _padded(out, at + 1, seconds % 60, 2)
+    at = _decimals(out, at, rest % NANOS, 9, 0)
+    out[at] = 90
+    out[at + 1] = 34
+    return at + 2
+
+
+# -- where a campaign stands -------------------------------------------------------------------------------------------
+
+
+@compiled
+def _gap(row: Integers, scope: int, gone: int, length: int) -> tuple[bool, Wide]:
+    """|spend - expected| x length, and whether more is spent than expected."""
+    spent, planned = _times(row[scope + SPEND], length), _times(row[scope + BUDGET], gone)
+    is_over = _is_less(planned, spent)
+    return is_over, (_minus(spent, planned) if is_over else _minus(planned, spent))
+
+
+@compiled
+def _is_beyond(gap: Wide, base: Wide, threshold: int) -> bool:
+    """Whether gap / base is strictly more than the threshold: see `deviation.beyond`."""
+    return _is_lesser(_wider(base, threshold), _wider(gap, 100 * NANOS))
+
+
+@compiled
+def _is_steady(row: Integers, scope: int, tick: int, gone: int, length: int) -> int:
+    """
+    Whether the deviation of a scope is as it was, open or not; -1 where it is not.
+
+    Else 1 where it may give, 2 where it may be given to, by the warnings' thresholds, and 0.
+    """
+    is_over, gap = _gap(row, scope, gone, length)
+    base, life = _times(row[scope + BUDGET], gone), row[scope + LIFE]
+    warning = _is_beyond(gap, base, row[OVER_WARNING] if is_over else row[UNDER_WARNING])
+    side = 0
+    if warning:
+        side = 2 if is_over else 1
+    if life == NOT_OPEN:
+        return -1 if warning else 0
+    if not warning or is_over != (life >= IS_OVER) or tick < row[OPEN]:
+        return -1
+    if _is_less(base, _times(row[LEAST], length)):
+        return -1
+    critical = _is_beyond(gap, base, row[OVER_CRITICAL] if is_over else row[UNDER_CRITICAL])
+    return side if critical == (life in (IS_UNDER_CRITICAL, IS_OVER_CRITICAL)) else -1
+
+
+@compiled
+def _exhausted(row: Integers, gone: int, length: int) -> int:
+    """When the budget is projected to be used up, in nanoseconds since 1970; `NONE` where not before the end."""
+    budget, spend = row[HEAD + BUDGET], row[HEAD + SPEND]
+    if _is_less(_times(spend, length), _times(budget, gone)):
+        return NONE
+    lasts, rest = _divided(_times(budget, gone * NANOS), _times(spend, 1))
+    if rest[0] or rest[1]:
+        lasts += 1
+    return row[START] * NANOS + lasts if lasts < length * NANOS else NONE
+
+
+@compiled
+def _signals(row: Integers, gone: int, length: int, exhausted: int) -> int:
+    """The signals read from the campaign's figures that hold: see `period_signals`."""
+    budget, spend = row[HEAD + BUDGET], row[HEAD + SPEND]
+    up = 0
+    if _is_less(_times(budget, 90), _times(spend, 100)) and 100 * gone < 80 * length:
+        up |= USED_BEFORE
+    if _is_less(_times(budget, 100 * gone + 10 * length), _wide_product(spend, 100, length)):
+        up |= AHEAD
+    if exhausted != NONE and row[END] * NANOS - exhausted > DAY:
+        up |= EXHAUSTION
+    return up
+
+
+@compiled
+def _wide_product(one: int, small: int, other: int) -> Wide:
+    """one x small x other, the last two of less than 64 bits together."""
+    return _times(one, small * other)
+
+
+@compiled
+def _is_plain(row: Integers, tick: int) -> bool:
+    """Whether nothing is told of the campaign but its snapshot, and nothing of it changes."""
+    gone, length = tick // NANOS - row[START], row[END] - row[START]
+    budget, spend = row[HEAD + BUDGET], row[HEAD + SPEND]
+    if not (0 < gone < length and spend < budget and tick < row[SILENT]):
+        return False
+    if row[TOLD] < 4 and not _is_less(_times(spend, 100), _times(budget, _MILESTONES[row[TOLD]])):
+        return False
+    gives = takes = False
+    for place in range(row[SCOPES]):
+        scope = HEAD + place * SCOPE
+        side = _is_steady(row, scope, tick, gone, length)
+        if side < 0 or row[scope + SPEND] > row[scope + BUDGET]:
+            return False
+        gives = gives or (place > 0 and side == 1)
+        takes = takes or (place > 0 and side == 2)
+    if row[MOVES] and gives and takes:
+        return False
+    return _signals(row, gone, length, _exhausted(row, gone, length)) == row[UP]
+
+
+# -- the snapshot ------------------------------------------------------------------------------------------------------
+
+
+@compiled
+def _pacing(row: Integers, scope: int, gone: int, length: int) -> int:
+    """Spend over expected spend, in hundredths of a percent."""
+    return _hundredths(_times(row[scope + SPEND], length), _times(row[scope + BUDGET], gone), 10_000)
+
+
+@compiled
+def _fill(row: Integers, scope: int) -> int:
+    """Impressions over requests, in ten-thousandths."""
+    return _hundredths(_times(row[scope + IMPRESSIONS], 1), _times(row[scope + REQUESTS], 1), 10_000)
+
+
+@compiled
+def _is_amount(number: Wide, by: int) -> bool:
+    """Whether number / by nanos can be printed here."""
+    return _bits(number) - _bits(_times(by, 1)) < 61
+
+
+@compiled
+def _fits(row: Integers, tick: int) -> bool:
+    """Whether every figure of the snapshot can be printed here."""
+    gone, length, left = tick // NANOS - row[START], row[END] - row[START], row[END] - tick // NANOS
+    budget, spend = row[HEAD + BUDGET], row[HEAD + SPEND]
+    if not (_is_amount(_times(budget - spend, 86_400), left) and _is_amount(_times(spend, length), gone)):
+        return False
+    for place in range(row[SCOPES]):
+        scope = HEAD + place * SCOPE
+        if _pacing(row, scope, gone, length) >= FURTHEST:
+            return False
+        if row[scope + IMPRESSIONS] and not _is_amount(_times(row[scope + SPEND], 1_000), row[scope + IMPRESSIONS]):
+            return False
+        if row[scope + REQUESTS] and _fill(row, scope) >= FURTHEST:
+            return False
+    return True
+
+
+@compiled
+def _worst(row: Integers, gone: int, length: int) -> int:
+    """The place of the channel that is furthest off its plan, then the first by name; 0 without one."""
+    worst, most = 0, (_WORD(0), _WORD(0))
+    for place in range(1, row[SCOPES]):
+        scope, held = HEAD + place * SCOPE, HEAD + worst * SCOPE
+        _, gap = _gap(row, scope, gone, length)
+        this, other = _wider(gap, row[held + BUDGET]), _wider(most, row[scope + BUDGET])
+        is_worse = _is_lesser(other, this)
+        is_equal = not is_worse and not _is_lesser(this, other)
+        if worst == 0 or is_worse or (is_equal and row[scope + RANK] < row[held + RANK]):
+            worst, most = place, gap
+    return worst
+
+
+@compiled
+def _name(template: Bytes, place: int) -> tuple[int, int]:
+    """Where the text of the channel at a *place*, from 1 on, begins and ends."""
+    begin = 0
+    for _ in range(place):
+        while template[begin] != OP_END:
+            begin += 1
+        begin += 1
+    end = begin
+    while template[end] != OP_END:
+        end += 1
+    return begin, end
+
+
+@compiled
+def _band(row: Integers, tick: int) -> int:
+    """The place of the campaign's band among `snapshot.BANDS`."""
+    gone, length = tick // NANOS - row[START], row[END] - row[START]
+    whole = _times(row[HEAD + BUDGET], length)
+    size, place = _wider(_gap(row, HEAD, gone, length)[1], 100), 0
+    while place < 4 and _is_lesser(_wider(whole, _BAND_ENDS[place]), size):
+        place += 1
+    return place
+
+
+@compiled
+def _printed(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917  # one branch an op
+    out: Bytes,
+    at: int,
+    template: Bytes,
+    row: Integers,
+    band: int,
+    tick: int,
+    identity: Bytes,
+    tick_text: Bytes,
+    position: Bytes,
+) -> int:
+    """Print a snapshot; where it ends."""
+    second, digits = tick // NANOS, row[DIGITS]
+    gone, length = second - row[START], row[END] - row[START]
+    budget, spend = row[HEAD + BUDGET], row[HEAD + SPEND]
+    scope, pacing = HEAD, _pacing(row, HEAD, gone, length)
+    exhausted = _exhausted(row, gone, length)
+    for byte in template:
+        if byte >= OPS:
+            out[at] = byte
+            at += 1
+        elif byte == OP_END:
+            break
+        elif byte == OP_NEXT:
+            scope += SCOPE
+            pacing = _pacing(row, scope, gone, length)
+        elif byte == OP_ID:
+            at = _copied(out, at, identity, 0, ID_BYTES)
+        elif byte == OP_TICK:
+            at = _copied(out, at, tick_text, 0, len(tick_text))
+        elif byte == OP_POSITION:
+            at = _copied(out, at, position, 0, len(position))
+        elif byte == OP_SPEND:
+            at = _money(out, at, row[scope + SPEND], digits)
+        elif byte == OP_EXPECTED:
+            at = _derived(out, at, _times(row[scope + BUDGET], gone), length, digits)
+        elif byte in (OP_PACING, OP_DEVIATION):
+            at = _number(out, at, pacing if byte == OP_PACING else pacing - 10_000, 100, 2)
+        elif byte == OP_USED:
+            at = _number(out, at, _hundredths(_times(spend, 1), _times(budget, 1), 10_000), 100, 2)
+        elif byte == OP_ELAPSED:
+            at = _number(out, at, _hundredths(_times(gone, 1), _times(length, 1), 10_000), 100, 2)
+        elif byte == OP_BAND:
+            at = _copied(out, at, _BAND_TEXT, _BAND_STARTS[band], _BAND_STARTS[band + 1])
+        elif byte == OP_VARIANCE:
+            is_over, gap = _gap(row, HEAD, gone, length)
+            points = _hundredths(gap, _times(budget, length), 10_000)
+            at = _number(out, at, points if is_over else -points, 100, 2)
+        elif byte == OP_REMAINING:
+            at = _money(out, at, budget - spend, digits)
+        elif byte == OP_REQUIRED:
+            at = _derived(out, at, _times(budget - spend, 86_400), row[END] - second, digits)
+        elif byte in (OP_PROJECTED, OP_CAPPED):
+            final = _times(spend, length)
+            if byte == OP_CAPPED and _is_less(_times(budget, gone), final):
+                at = _derived(out, at, _times(budget, 1), 1, digits)
+            else:
+                at = _derived(out, at, final, gone, digits)
+        elif byte == OP_EXHAUSTED:
+            at = _copied(out, at, _NULL, 0, 4) if exhausted == NONE else _time(out, at, exhausted)
+        elif byte == OP_DARK:
+            if exhausted == NONE:
+                at = _copied(out, at, _NULL, 0, 4)
+            else:
+                left = _times(row[END] * NANOS - exhausted, 1)
+                at = _number(out, at, _hundredths(left, _times(DAY, 1), 10_000), 10_000, 4)
+        elif byte == OP_THROUGH:
+            at = _copied(out, at, _NULL, 0, 4) if row[THROUGH] == NONE else _time(out, at, row[THROUGH])
+        elif byte in (OP_LATE, OP_FUTURE):
+            at = _money(out, at, row[LATE] if byte == OP_LATE else row[FUTURE], digits)
+        elif byte == OP_ROLLING:
+            at = _copied(out, at, _NULL, 0, 4) if row[ROLLING] == NONE else _number(out, at, row[ROLLING], 100, 2)
+        elif byte == OP_WORST:
+            worst = _worst(row, gone, length)
+            begin, end = _name(template, worst)
+            at = _copied(out, at, template, begin, end)
+            off = _pacing(row, HEAD + worst * SCOPE, gone, length) - 10_000
+            at = _number(out, at, off, 100, 2)
+            out[at] = 125
+            at += 1
+        elif byte == OP_IMPRESSIONS:
+            at = _digits(out, at, row[scope + IMPRESSIONS])
+        elif row[scope + (IMPRESSIONS if byte == OP_CPM else REQUESTS)] == 0:
+            at = _copied(out, at, _NULL, 0, 4)
+        elif byte == OP_CPM:
+            at = _derived(out, at, _times(row[scope + SPEND], 1_000), row[scope + IMPRESSIONS], digits)
+        else:
+            at = _number(out, at, _fill(row, scope), 10_000, 4)
+    return at
+
+
+@loop
+def print_plain(  # noqa: PLR0913, PLR0917  # one call a slice
+    out: Bytes,
+    templates: Bytes,
+    template_ends: Integers,
+    rows: Integers,
+    row_ends: Integers,
+    tick: int,
+    identities: Bytes,
+    tick_text: Bytes,
+    position: Bytes,
+    ends: Integers,
+    bands: Integers,
+) -> None:
+    """
+    Print the snapshots of the campaigns that are plain as of *tick*, one behind the other.
+
+    *ends* is where each ends; the same as the one before for a campaign that is left to `tick`. *bands* are theirs.
+    """
+    at = template_begin = row_begin = 0
+    for campaign in range(len(ends)):
+        template, row = templates[template_begin : template_ends[campaign]], rows[row_begin : row_ends[campaign]]
+        if _is_plain(row, tick) and _fits(row, tick):
+            identity = identities[campaign * ID_BYTES : (campaign + 1) * ID_BYTES]
+            bands[campaign] = _band(row, tick)
+            at = _printed(out, at, template, row, bands[campaign], tick, identity, tick_text, position)
+        ends[campaign] = at
+        template_begin, row_begin = template_ends[campaign], row_ends[campaign]
