@@ -22,6 +22,10 @@ CELLS_A_CAMPAIGN: Final = 20
 """A slice ends early at so many cells for each campaign it may judge: after a backlog one campaign has thousands."""
 
 
+PRINTED_FROM: Final = 10
+"""Of so many campaigns in a slice the plain ones are judged and printed together."""
+
+
 class CampaignEvent(NamedTuple):
     """An event a tick led to, and the campaign it is about: the key it is produced under."""
 
@@ -130,8 +134,10 @@ def _judge(book: Book, turns: list[Turn], tick: int) -> list[CampaignEvent]:
 
 
 def _printed(book: Book, turns: list[Turn], tick: int, position: dict[str, Any] | None) -> list[Printed | None]:
-    """The snapshots of those that are plain as of the tick."""
-    if book.tick_first or not book.tick_complete:
+    """The snapshots of those that are plain as of the tick; none of a few, which are not worth to load the loop for."""
+    if book.tick_first or not book.tick_complete or len(turns) < PRINTED_FROM:
+        for turn in turns:
+            turn.campaign.plain = None
         return [None] * len(turns)
     for campaign, history, counted in turns:
         campaign.plain = None if counted is None else row_of(campaign.plain, history, campaign.state, counted, tick)

@@ -218,11 +218,26 @@ def _twice_median(numbers: list[int]) -> int:
 
 def spikes(tick: Tick, last: LastDays) -> Iterator[Signal]:
     """Today and yesterday, where they are out of line with the days before as of a complete tick of the flight."""
-    today, key = _today(tick), (tick.version.version, last.key)
-    found: _Spikes = tick.history.kept("spikes", (today, key), lambda: _spikes(tick, last.before(), today))
+    today, found = _today(tick), _compared(tick, last)
     for day, spend, days in ((today - 1, found.yesterday, found.before), (today, last.today, found.today)):
         if days is not None and spend > days.most and _is_of_window(tick, day):
             yield from _of_day(tick, SPIKE, day, partial(_out_of_line, tick, day, spend, days))
+
+
+def limit_today(tick: Tick, last: LastDays) -> int | None:
+    """The most nanos that may be spent today and be no spike; None where yesterday is one, -1 where none can be."""
+    found = _compared(tick, last)
+    if found.before is not None and found.yesterday > found.before.most:
+        return None
+    return -1 if found.today is None else found.today.most
+
+
+def _compared(tick: Tick, last: LastDays) -> _Spikes:
+    """What the last two days are compared with; kept while the days before today stay as they are."""
+    today = _today(tick)
+    key = today, (tick.version.version, last.key)
+    found: _Spikes = tick.history.kept("spikes", key, lambda: _spikes(tick, last.before(), today))
+    return found
 
 
 def _spikes(tick: Tick, spent: list[int], today: int) -> _Spikes:

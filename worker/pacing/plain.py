@@ -16,18 +16,19 @@ more and handed back the same state.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from struct import pack
 from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
 
-from schemas.fields import round_half_even
-from worker.pacing import printing as to
+from schemas.fields import NANOS, round_half_even
+from worker.pacing import rows as to
 from worker.pacing.amounts import time_text
-from worker.pacing.daily import last_days, spikes
+from worker.pacing.daily import last_days, limit_today
 from worker.pacing.density import HOUR, local_day, ordinal_at
 from worker.pacing.deviation import stands_still
-from worker.pacing.figures import IMPRESSIONS, REQUESTS, SPEND, Counted
+from worker.pacing.figures import IMPRESSIONS, REQUESTS, SPEND, Counted, Totals
 from worker.pacing.history import PlanHistory, PlanVersion
 from worker.pacing.identity import event_id
 from worker.pacing.interruption import SILENCE
@@ -35,10 +36,8 @@ from worker.pacing.period_signals import AHEAD, EXHAUSTION, USED_BEFORE
 from worker.pacing.plan import EVEN, LINEAR, Plan
 from worker.pacing.projection import Projection, days_before, rolling_pace
 from worker.pacing.rollup import Child, Worst
-from worker.pacing.signals import newly_counted
 from worker.pacing.snapshot import BANDS, Taken
-from worker.pacing.standing import NO_FIGURES
-from worker.pacing.state import NOTHING_WATCHED, PacingState
+from worker.pacing.state import NOTHING_WATCHED, DeviationLife, PacingState
 from worker.pacing.tick import Tick, ground_of
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -60,13 +59,26 @@ _QUOTED: Final = (to.OP_ID, to.OP_TICK)
 """What is printed within the quotes of a text, and not with them."""
 
 
+class Day(NamedTuple):
+    """What holds from *start* to *until*, a local day, while nothing comes that is dated before it."""
+
+    start: int
+    until: int
+    rolling: int
+    """The pace of the last seven days in hundredths of a percent; `NONE` without one."""
+    most: int
+    """The most nanos that may be spent in it and be no spike."""
+
+
 class Row(msgspec.Struct, frozen=True, gc=False):
-    """What a plain campaign is judged and printed from, while nothing comes, its state lasts, and before *until*."""
+    """What a plain campaign is judged and printed from, while nothing comes, its state lasts, and in its *day*."""
 
     history: PlanHistory
     state: PacingState
+    day: Day
+    late: int
     future: int
-    until: int
+    through: int | None
     template: bytes
     figures: bytes
     plan: Plan
@@ -74,15 +86,19 @@ class Row(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Ground(NamedTuple):
-    """What a plan gives to every row of it; *figures* begin one."""
+    """What a plan gives to every row of it: its figures *before* and *after* those of the tick, and its scopes."""
 
+    plan: Plan
     template: bytes
-    figures: tuple[int, ...]
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+    scopes: tuple[int, ...]
+    """Without anything spent, the campaign first."""
+    places: dict[str, int]
+    """Where the scope of each channel begins."""
     names: tuple[str, ...]
-    ranks: tuple[int, ...]
-    budgets: tuple[int, ...]
+    """The scopes as the state knows them, in their order; *keys* are the same."""
     keys: frozenset[str]
-    """The scopes, as the state knows them."""
 
 
 class Printed(msgspec.Struct, frozen=True, gc=False):
@@ -109,30 +125,40 @@ class Printed(msgspec.Struct, frozen=True, gc=False):
 
 def row_of(known: Row | None, history: PlanHistory, state: PacingState, counted: Counted, as_of: int) -> Row | None:
     """The row of a campaign as of a complete tick, the *known* one where it still holds; None where it is not plain."""
-    if (
-        known is not None
-        and known.state is state
-        and known.history is history
-        and as_of < known.until
-        and not counted.new
-        and not counted.cases
-        and counted.late_spend == 0
-        and counted.future_spend == known.future
-    ):
-        return known
+    day = None
+    if known is not None and known.history is history and as_of < known.day.until:
+        if _holds(known, state, counted):
+            return known
+        if all(at >= known.day.start for at, _ in counted.new):
+            day = known.day
     if len(history.versions) != 1 or history.ended or counted.cases or not _is_lasting(state):
         return None
     version = history.in_force(as_of)
     ground = None if version is None else _ground_of(history, version)
-    if version is None or ground is None:
+    if version is None or ground is None or not version.plan.flight.start < as_of < version.plan.flight.end:
         return None
-    return _made(Tick(history, version, state, counted, as_of, complete=True, position=None), ground)
+    day = day or _day_of(Tick(history, version, state, counted, as_of, complete=True, position=None))
+    return None if day is None else _made(history, ground, state, counted, day, as_of)
+
+
+def _holds(row: Row, state: PacingState, counted: Counted) -> bool:
+    """Whether nothing has come and nothing has changed since a row was made."""
+    return (
+        row.state is state
+        and not counted.new
+        and not counted.cases
+        and counted.late_spend == row.late
+        and counted.future_spend == row.future
+        and counted.data_through == row.through
+    )
 
 
 def print_rows(rows: Sequence[Row | None], as_of: int, position: dict[str, Any] | None) -> list[Printed | None]:
     """The snapshots as of a complete tick of the campaigns that are plain then; None for every other."""
+    from worker.pacing.printing import print_plain  # loading the compiled loop takes half a second
+
     plain = [row for row in rows if row is not None]
-    if not plain or as_of % to.NANOS:
+    if not plain or as_of % NANOS:
         return [None] * len(rows)
     tick, where = time_text(as_of), _encode(position)
     ids = [event_id("pacing.snapshot_taken", row.plan.campaign_id, tick) for row in plain]
@@ -144,7 +170,7 @@ def print_rows(rows: Sequence[Row | None], as_of: int, position: dict[str, Any] 
     )
     out = np.empty(widest * len(plain), np.uint8)
     ends, bands = np.empty(len(plain), np.int64), np.empty(len(plain), np.int64)
-    to.print_plain(
+    print_plain(
         out,
         np.frombuffer(b"".join(templates), np.uint8),
         np.cumsum(list(map(len, templates))),
@@ -212,33 +238,38 @@ def _is_plain(plan: Plan) -> bool:
         and thresholds.feed_lag == 0
         and all(budget > 0 for budget in budgets)
         and all(limit < to.LARGEST for limit in limits)
-        and flight.start % to.NANOS == 0 == flight.end % to.NANOS
-        and 0 <= flight.start < flight.end < flight.start + to.LONGEST * to.NANOS
+        and flight.start % NANOS == 0 == flight.end % NANOS
+        and 0 <= flight.start < flight.end < flight.start + to.LONGEST * NANOS
         and all(min(name, default="x") >= " " for name in names)
     )
 
 
 def _ground(history: PlanHistory, version: PlanVersion) -> _Ground:
     plan = version.plan
-    flight, thresholds = plan.flight, plan.thresholds
-    names = tuple(channel.channel for channel in plan.channels)
-    ordered = sorted(names)
-    figures = [0] * to.HEAD
-    figures[to.START], figures[to.END] = flight.start // to.NANOS, flight.end // to.NANOS
-    figures[to.SCOPES], figures[to.DIGITS] = 1 + len(names), plan.minor_digits
-    figures[to.OPEN], figures[to.LEAST] = flight.start + thresholds.grace, thresholds.min_expected
-    figures[to.UNDER_WARNING] = thresholds.underpacing_warning_pct
-    figures[to.UNDER_CRITICAL] = thresholds.underpacing_critical_pct
-    figures[to.OVER_WARNING] = thresholds.overpacing_warning_pct
-    figures[to.OVER_CRITICAL] = thresholds.overpacing_critical_pct
-    figures[to.MOVES] = plan.automation != "insight_only"
+    flight, thresholds, scopes = plan.flight, plan.thresholds, history.scopes(version)
+    ordered = sorted(channel.channel for channel in plan.channels)
+    of_scopes: list[int] = []
+    for scope in scopes:
+        rank = ordered.index(scope.scope_id) if scope.scope == "channel" else 0
+        of_scopes += scope.budget, 0, 0, 0, to.NOT_OPEN, rank
+    names = tuple(f"{scope.scope}\0{scope.scope_id}" for scope in scopes)
     return _Ground(
+        plan,
         _template(history, version),
-        tuple(figures),
+        (flight.start // NANOS, flight.end // NANOS, len(scopes), plan.minor_digits),
+        (
+            flight.start + thresholds.grace,
+            thresholds.min_expected,
+            thresholds.underpacing_warning_pct,
+            thresholds.underpacing_critical_pct,
+            thresholds.overpacing_warning_pct,
+            thresholds.overpacing_critical_pct,
+            int(plan.automation != "insight_only"),
+        ),
+        tuple(of_scopes),
+        {channel.channel: place * to.SCOPE for place, channel in enumerate(plan.channels, 1)},
         names,
-        (0, *map(ordered.index, names)),
-        tuple(scope.budget for scope in history.scopes(version)),
-        frozenset(f"{scope.scope}\0{scope.scope_id}" for scope in history.scopes(version)),
+        frozenset(names),
     )
 
 
@@ -277,51 +308,77 @@ def _is_lasting(state: PacingState) -> bool:
     return not (state.proposals or state.closing or state.period) and state.watch == NOTHING_WATCHED
 
 
-def _made(tick: Tick, ground: _Ground) -> Row | None:
-    """The row of a campaign as of a complete tick within its flight; None where more is told than a snapshot."""
-    plan, counted, state, as_of = tick.plan, tick.counted, tick.state, tick.as_of
-    if tick.is_over or as_of <= plan.flight.start or not state.deviations.keys() <= ground.keys:
-        return None
-    sums, (spend,) = tick.tally.channels, tick.tally.by_scope["campaign"][plan.campaign_id]
-    scopes = [ground.budgets[0], spend, 0, 0, _life(tick, "campaign", plan.campaign_id), 0]
-    for name, budget, rank in zip(ground.names, ground.budgets[1:], ground.ranks[1:], strict=True):
-        held = sums.get(name, NO_FIGURES)
-        scopes += budget, held[SPEND], held[IMPRESSIONS], held[REQUESTS], _life(tick, "channel", name), rank
-    up = _up(state)
+def _made(
+    history: PlanHistory, ground: _Ground, state: PacingState, counted: Counted, day: Day, as_of: int
+) -> Row | None:
+    """The row of a campaign within its flight; None where more is told than a snapshot."""
+    plan, up, silent = ground.plan, _up(state), _silent_from(ground.plan, counted)
+    start, end = plan.flight.start, plan.flight.end
+    late, future, through = counted.late_spend, counted.future_spend, counted.data_through
+    scopes = _scopes(ground, state, counted.totals)
     if (
-        min(scopes) < 0
-        or max(scopes) >= to.LARGEST
-        or up < 0
-        or not 0 <= counted.late_spend < to.LARGEST
-        or not 0 <= counted.future_spend < to.LARGEST
-        or (counted.new and next(newly_counted(plan, counted.new, tick.tally), None) is not None)
+        up < 0
+        or scopes is None
+        or not 0 <= late < to.LARGEST
+        or not 0 <= future < to.LARGEST
+        or not all(start <= at < end for at, _ in counted.new)
+        or _is_spike(plan, counted, day, as_of)
     ):
         return None
-    last = last_days(tick)
-    if last is not None and next(spikes(tick, last), None) is not None:
+    of_tick = late, future, to.NONE if through is None else through, day.rolling, silent, up, state.milestones
+    figures = pack(f"{to.HEAD + len(scopes)}q", *ground.before, *of_tick, *ground.after, *scopes)
+    return Row(history, state, day, late, future, through, ground.template, figures, plan, scopes[to.SPEND])
+
+
+def _scopes(ground: _Ground, state: PacingState, totals: Totals) -> list[int] | None:
+    """The part of a row by scope; None where one of them is nothing that the compiled part knows of."""
+    if not state.deviations.keys() <= ground.keys:
         return None
+    scopes = [*ground.scopes]
+    for (channel, _), figures in totals.items():
+        scopes[to.SPEND] += figures[SPEND]
+        if channel is None or not ground.places:
+            continue
+        place = ground.places.get(channel)
+        if place is None:
+            return None
+        scopes[place + to.SPEND] += figures[SPEND]
+        scopes[place + to.IMPRESSIONS] += figures[IMPRESSIONS]
+        scopes[place + to.REQUESTS] += figures[REQUESTS]
+    for place, key in zip(range(to.LIFE, len(scopes), to.SCOPE), ground.names, strict=True):
+        life = state.deviations.get(key)
+        if life is not None:
+            scopes[place] = _life(life, ground.plan.thresholds.enter_ticks)
+    return scopes if min(scopes) >= 0 and max(scopes) < to.LARGEST else None
+
+
+def _is_spike(plan: Plan, counted: Counted, day: Day, as_of: int) -> bool:
+    """Whether today is out of line with the days before."""
+    if day.most < 0 or counted.days is None:
+        return False
+    return counted.days(plan.timezone, ordinal_at(plan.timezone, as_of)).today > day.most
+
+
+def _day_of(tick: Tick) -> Day | None:
+    """What the days before the tick's come to; None where more is told of them, or their pace cannot be printed."""
+    as_of, last = tick.as_of, last_days(tick)
+    most = -1 if last is None else limit_today(tick, last)
     standings = tick.standings()
     campaign, rests = standings.at(as_of)[0], ground_of(tick, standings)
-    rolling = rolling_pace(rests, days_before(rests, campaign, as_of), campaign)
-    head = [*ground.figures]
-    head[to.LATE], head[to.FUTURE] = counted.late_spend, counted.future_spend
-    head[to.THROUGH] = to.NONE if counted.data_through is None else counted.data_through
-    head[to.ROLLING] = to.NONE if rolling is None else round_half_even(10_000 * rolling[0], rolling[1])
-    head[to.SILENT], head[to.UP], head[to.TOLD] = _silent_from(tick), up, state.milestones
-    if not -to.FURTHEST < (0 if rolling is None else head[to.ROLLING]) < to.FURTHEST:
+    pace = rolling_pace(rests, days_before(rests, campaign, as_of), campaign)
+    rolling = to.NONE if pace is None else round_half_even(10_000 * pace[0], pace[1])
+    if most is None or not (pace is None or -to.FURTHEST < rolling < to.FURTHEST):
         return None
-    until = local_day(plan.timezone, ordinal_at(plan.timezone, as_of)).end
-    figures = np.array([*head, *scopes], np.int64).tobytes()
-    return Row(tick.history, state, counted.future_spend, until, ground.template, figures, plan, spend)
+    start, until = local_day(tick.plan.timezone, ordinal_at(tick.plan.timezone, as_of))[:2]
+    return Day(start, until, rolling, most)
 
 
-def _silent_from(tick: Tick) -> int:
+def _silent_from(plan: Plan, counted: Counted) -> int:
     """The first instant at which the campaign's silence may be a signal."""
-    counted = tick.counted
     if counted.positive_hour is None:
         return _NEVER
-    hour = counted.positive_hour(tick.plan.timezone)
-    return max(tick.plan.flight.start, 0 if hour is None else hour + HOUR) + SILENCE
+    hour = counted.positive_hour(plan.timezone)
+    return max(plan.flight.start, 0 if hour is None else hour + HOUR) + SILENCE
 
 
 def _up(state: PacingState) -> int:
@@ -334,11 +391,8 @@ def _up(state: PacingState) -> int:
     return up
 
 
-def _life(tick: Tick, scope: str, scope_id: str) -> int:
-    """The deviation that is open of a scope, -1 for one that is not steady."""
-    life = tick.state.deviations.get(f"{scope}\0{scope_id}")
-    if life is None:
-        return to.NOT_OPEN
-    if not stands_still(life, tick.plan.thresholds.enter_ticks):
+def _life(life: DeviationLife, enter_ticks: int) -> int:
+    """The deviation that is open of a scope; -1 for one that is not steady."""
+    if not stands_still(life, enter_ticks):
         return -1
     return (to.IS_UNDER if life.direction == "underpacing" else to.IS_OVER) + (life.level == "critical")

@@ -5,9 +5,6 @@ What is in here decides nothing that `tick` does not decide: it says of a campai
 prints its snapshot, or that it cannot say so, and then `tick` takes it. Tests hold that what is printed here is byte
 for byte what `tick` tells, and that `tick` tells nothing else.
 
-A snapshot is printed along a *template*: its JSON with a byte below 0x20, an op, wherever a figure stands. The figures
-of one campaign are a row of integers: those of the campaign, then `SCOPE` for each of its scopes, the campaign first.
-
 It is Python that numba compiles. Products of money and time need up to 170 bits: they are held as words of 64 bits
 without a sign, the highest first. Words and positions (int64) never meet in one expression, since numba would make
 floats of them. All compiled functions of the core are in this one file: numba's cache on disk sees no other.
@@ -15,65 +12,86 @@ floats of them. All compiled functions of the core are in this one file: numba's
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from schemas.fields import NANOS
+from worker.compiled import compiled, loop
+from worker.pacing.amounts import DAY
+from worker.pacing.rows import (
+    AHEAD,
+    BUDGET,
+    DIGITS,
+    END,
+    EXHAUSTION,
+    FURTHEST,
+    FUTURE,
+    HEAD,
+    ID_BYTES,
+    IMPRESSIONS,
+    IS_OVER,
+    IS_OVER_CRITICAL,
+    IS_UNDER_CRITICAL,
+    LATE,
+    LEAST,
+    LIFE,
+    MOVES,
+    NONE,
+    NOT_OPEN,
+    OP_BAND,
+    OP_CAPPED,
+    OP_CPM,
+    OP_DARK,
+    OP_DEVIATION,
+    OP_ELAPSED,
+    OP_END,
+    OP_EXHAUSTED,
+    OP_EXPECTED,
+    OP_FUTURE,
+    OP_ID,
+    OP_IMPRESSIONS,
+    OP_LATE,
+    OP_NEXT,
+    OP_PACING,
+    OP_POSITION,
+    OP_PROJECTED,
+    OP_REMAINING,
+    OP_REQUIRED,
+    OP_ROLLING,
+    OP_SPEND,
+    OP_THROUGH,
+    OP_TICK,
+    OP_USED,
+    OP_VARIANCE,
+    OP_WORST,
+    OPEN,
+    OPS,
+    OVER_CRITICAL,
+    OVER_WARNING,
+    RANK,
+    REQUESTS,
+    ROLLING,
+    SCOPE,
+    SCOPES,
+    SILENT,
+    SPEND,
+    START,
+    THROUGH,
+    TOLD,
+    UNDER_CRITICAL,
+    UNDER_WARNING,
+    UP,
+    USED_BEFORE,
+)
 from worker.pacing.snapshot import BANDS
 
-F = TypeVar("F", bound=Callable[..., Any])
 Bytes = NDArray[np.uint8]
 Integers = NDArray[np.int64]
 Wide = tuple[Any, Any]
 """A number of 128 bits."""
 
-# -- a row -------------------------------------------------------------------------------------------------------------
-
-NONE: Final = -(1 << 62)
-"""What there is not, where a figure may be missing."""
-LARGEST: Final = 1 << 60
-"""All money is below this, in nanos: a billion. More is left to `tick`."""
-LONGEST: Final = 1 << 31
-"""All times of a flight are less apart than this, in seconds."""
-
-START, END, SCOPES, DIGITS, LATE, FUTURE, THROUGH, ROLLING, SILENT, UP, TOLD, OPEN, LEAST = range(13)
-"""
-The flight in seconds since 1970, how many scopes, the currency's decimals, late and future spend, the latest event
-time, the rolling pace in hundredths of a percent, from when the silence is a signal, the signals that are up, the
-milestones that were told, the end of the grace, and the least to be expected of a scope that opens.
-"""
-UNDER_WARNING, UNDER_CRITICAL, OVER_WARNING, OVER_CRITICAL, MOVES, HEAD = range(13, 19)
-"""Thresholds in nanos of a percent, whether money is proposed to be moved; and how long this part is."""
-
-BUDGET, SPEND, IMPRESSIONS, REQUESTS, LIFE, RANK, SCOPE = range(7)
-"""Of a scope: nanos, counts, the deviation that is open, its place among the names; and how long this part is."""
-
-NOT_OPEN, IS_UNDER, IS_UNDER_CRITICAL, IS_OVER, IS_OVER_CRITICAL = range(5)
-"""What may be open of a scope, steadily."""
-
-USED_BEFORE, AHEAD, EXHAUSTION = 1, 2, 4
-"""The signals that may be up."""
-
-# -- a template --------------------------------------------------------------------------------------------------------
-
-(
-    OP_END, OP_ID, OP_TICK, OP_SPEND, OP_EXPECTED, OP_PACING, OP_DEVIATION, OP_USED, OP_ELAPSED, OP_VARIANCE, OP_BAND,
-    OP_REMAINING, OP_REQUIRED, OP_PROJECTED, OP_EXHAUSTED, OP_DARK, OP_THROUGH, OP_LATE, OP_WORST, OP_FUTURE,
-    OP_POSITION, OP_CAPPED, OP_ROLLING, OP_IMPRESSIONS, OP_CPM, OP_FILL, OP_NEXT, OPS,
-) = range(28)  # fmt: skip
-"""What stands at an op; OP_NEXT goes on to the next scope. After OP_END the channels are named, each ended so."""
-
-ID_BYTES: Final = 36
-FIGURE_BYTES: Final = 48
-"""More than any figure takes."""
-
-NANOS: Final = 10**9
-DAY: Final = 86_400 * NANOS
-FURTHEST: Final = 10**12
-"""More hundredths, or ten-thousandths, are left to `tick`."""
 _WORD = np.uint64
 _BANDS: Final = [f'"{band}"'.encode() for band in BANDS]
 _BAND_TEXT: Final = np.frombuffer(b"".join(_BANDS), np.uint8)
@@ -81,22 +99,6 @@ _BAND_STARTS: Final = np.cumsum([0, *map(len, _BANDS)])
 _BAND_ENDS: Final = np.array([5, 10, 20, 30], np.int64)
 _MILESTONES: Final = np.array([50, 80, 90, 100], np.int64)
 _NULL: Final = np.frombuffer(b"null", np.uint8)
-
-
-def compiled(function: F) -> F:
-    """*function* as machine code within that of the loop that calls it."""
-    made: F = numba.njit(nogil=True)(function)
-    return made
-
-
-def loop(function: F) -> F:
-    """*function* as machine code, kept for the next process: in NUMBA_CACHE_DIR, beside this file, or with the user."""
-    made: F
-    try:
-        made = numba.njit(cache=True, nogil=True)(function)
-    except RuntimeError:  # nowhere to keep it
-        made = compiled(function)
-    return made
 
 
 # -- wide numbers ------------------------------------------------------------------------------------------------------

@@ -1,0 +1,30 @@
+"""
+What numba compiles: functions within loops, and the loops themselves, which are kept for the next process.
+
+numba's cache on disk looks for changes in the file of a loop alone, so all that one calls is in its file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numba
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def compiled(function: F) -> F:
+    """*function* as machine code within that of the loop that calls it."""
+    made: F = numba.njit(nogil=True)(function)
+    return made
+
+
+def loop(function: F) -> F:
+    """*function* as machine code, kept for the next process: in NUMBA_CACHE_DIR, beside this file, or with the user."""
+    made: F
+    try:
+        made = numba.njit(cache=True, nogil=True)(function)
+    except RuntimeError:  # nowhere to keep it
+        made = compiled(function)
+    return made
