@@ -1,8 +1,8 @@
 """
 Plain campaigns: many at a time, where a tick tells a snapshot of each and nothing else.
 
-Most campaigns are so at most ticks: a linear plan without deals, deviations that stay as they are, no signal raised or
-cleared. What of that does not depend on the instant is looked at once, in Python, by the very functions of the tick,
+Most campaigns are so at most ticks: a linear plan without deals that was never changed, deviations that stay as they
+are, no signal raised or cleared. What of that does not depend on the instant is looked at once, in Python,
 and kept as a row of integers until spend comes, the state changes or the day ends. What does, the compiled part
 (`printing`) holds against the row, and prints the snapshot. Of a campaign that is not plain neither says anything:
 `take_tick` takes it.
@@ -131,7 +131,7 @@ def row_of(known: Row | None, history: PlanHistory, state: PacingState, counted:
             return known
         if all(at >= known.day.start for at, _ in counted.new):
             day = known.day
-    if len(history.versions) != 1 or history.ended or counted.cases or not _is_lasting(state):
+    if len(history.versions) != 1 or history.roots or history.ended or counted.cases or not _is_lasting(state):
         return None
     version = history.in_force(as_of)
     ground = None if version is None else _ground_of(history, version)
