@@ -114,11 +114,8 @@ class Restorable(Protocol):
     def positions(self) -> dict[str, int]:
         """The next offset of each of its inputs."""
 
-    def load(self, key: bytes, value: bytes | None) -> None:
-        """Take a record."""
-
-    def loaded(self) -> bool:
-        """All are in; whether there was a marker."""
+    def load(self, newest: Mapping[bytes, bytes | None]) -> bool:
+        """Take the newest record of each key; whether there was a marker."""
 
     def advance(self, topic: str, offset: int) -> None:
         """Stand at an offset."""
@@ -127,9 +124,7 @@ class Restorable(Protocol):
 def load(ledger: Restorable, records: Mapping[bytes, bytes | None]) -> bool:
     """Put the changelog's *records* into an empty ledger; False when there was none, so that it begins anew."""
     try:
-        for key, value in records.items():
-            ledger.load(key, value)
-        has_marker = ledger.loaded()
+        has_marker = ledger.load(records)
     except UnreadableLedgerError as error:
         refuse(ledger.partition, str(error))
     if records and not has_marker:

@@ -26,7 +26,7 @@ from worker.ledger.book import Why
 from worker.ledger.kinds import MARKER
 from worker.ledger.partitions import partition_of
 from worker.ledger.parts import Part, read_part
-from worker.ledger.records import Record, UnreadableLedgerError
+from worker.ledger.records import Record, Records, UnreadableLedgerError, standing
 from worker.pacing import Event, Plan
 from worker.pacing.accounts import AccountState, take_account_tick
 from worker.pacing.rollup import AccountKey, Sums
@@ -100,7 +100,6 @@ class AccountLedger:
         """The last tick each source has closed."""
         self._changed: dict[bytes, bytes | None] = {}
         self._saved: object = None
-        self._read: dict[bytes, bytes] = {}
 
     # -- input
 
@@ -272,24 +271,21 @@ class AccountLedger:
         self._saved = stands
         return records
 
-    def load(self, key: bytes, value: bytes | None) -> None:
-        """Take a record of the changelog, in log order."""
-        if value is None:
-            self._read.pop(key, None)
-        else:
-            self._read[key] = value
+    def load(self, newest: Records) -> bool:
+        """
+        Take the newest record of each key; whether there was a marker.
 
-    def loaded(self) -> bool:
-        """All records are in; whether there was a marker. Raises UnreadableLedgerError for what does not belong."""
-        value = self._read.pop(MARKER, None)
+        Raises UnreadableLedgerError for what does not belong.
+        """
+        records = standing(newest)
+        value = records.pop(MARKER, None)
         if value is not None:
             try:
                 self._place(_marker(value))
-                for key, held in self._read.items():
+                for key, held in records.items():
                     self._put(key, held)
             except msgspec.DecodeError as error:
                 raise UnreadableLedgerError(f"a record of the accounts cannot be read: {error}") from None
-        self._read.clear()
         return value is not None
 
     def _place(self, marker: Marker) -> None:

@@ -30,8 +30,9 @@ class Column(Sequence[bytes | None]):
 
     def __iter__(self) -> Iterator[bytes | None]:
         data = self._data
-        for begin, end in self._spans[:, self._place : self._place + 2].tolist():
-            yield None if begin < 0 else data[begin:end]
+        # A column at a time: a list for each record would cost more than what is cut out.
+        begins, ends = self._spans[:, self._place : self._place + 2].T.tolist()
+        return (None if begin < 0 else data[begin:end] for begin, end in zip(begins, ends, strict=True))
 
     @overload
     def __getitem__(self, at: int) -> bytes | None: ...

@@ -20,7 +20,7 @@ from worker.ledger.identity import BUCKETS, HASHES, IdMemory
 from worker.ledger.limits import LedgerLimits
 from worker.ledger.lookup import Lookup
 from worker.ledger.partitions import partition_of
-from worker.ledger.records import Shelf
+from worker.ledger.records import Shelves
 from worker.ledger.sheet import Sheet
 from worker.ledger.sources import Sources
 from worker.ledger.splitting import Past, cut_at_tick, straddles_tick
@@ -125,7 +125,7 @@ class Book:
         """What the open tick's campaigns add up to, since it was last taken; never stored."""
         # -- campaigns
         self.campaigns: dict[str, Campaign] = {}
-        self.shelves: dict[str, Shelf] = {}
+        self.shelves = Shelves({})
         """Campaigns that were read from the changelog and not looked at since."""
         self.rows = 0
         self.by_row: dict[int, Campaign] = {}
@@ -159,7 +159,7 @@ class Book:
 
     def campaign(self, campaign_id: str) -> Campaign | None:
         """The campaign, where there is one."""
-        shelf = self.shelves.pop(campaign_id, None)
+        shelf = self.shelves.pop(campaign_id)
         if shelf is not None:
             self._know(shelf.unpack(campaign_id, self._key_of(campaign_id), self.sheet))
         return self.campaigns.get(campaign_id)
@@ -238,8 +238,7 @@ class Book:
         """The campaigns that have, or had, a plan, in order."""
         if self._planned is None:
             live = (name for name, campaign in self.campaigns.items() if campaign.history is not None)
-            stored = (name for name, shelf in self.shelves.items() if shelf.is_planned())
-            self._planned = sorted([*live, *stored])
+            self._planned = sorted([*live, *self.shelves.planned()])
         return self._planned
 
     def plan_came(self, campaign: Campaign) -> None:

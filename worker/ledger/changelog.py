@@ -39,6 +39,8 @@ from worker.ledger.packing import decode, encode
 from worker.ledger.records import (
     VERSION,
     Record,
+    Records,
+    Shelves,
     UnreadableLedgerError,
     day_bytes,
     fields_of,
@@ -54,8 +56,8 @@ from worker.ledger.records import (
     pack_series,
     pack_source,
     parts_of,
-    shelves_of,
     source_key,
+    standing,
 )
 from worker.ledger.series import Series
 from worker.ledger.uncounted import NOWHERE
@@ -109,7 +111,7 @@ _marker = msgspec.msgpack.Decoder(Marker).decode
 
 
 class Changelog:
-    """The records of a book: those still to be written, and those being read."""
+    """The records of a book: those still to be written, and what was written or read."""
 
     def __init__(self, book: Book) -> None:
         self.book = book
@@ -117,8 +119,6 @@ class Changelog:
         self._segments: list[Segment] = []
         self._written = 0
         """The first ordinal in no segment."""
-        self._read: dict[bytes, bytes] = {}
-        """Records being read, by key."""
 
     def changes(self) -> list[Record]:
         """Drain the records that changed; the marker is last. Nothing where nothing did."""
@@ -199,25 +199,18 @@ class Changelog:
 
     # -- reading
 
-    def load(self, key: bytes, value: bytes | None) -> None:
-        """Take a record in the order of the log."""
-        if value is None:
-            self._read.pop(key, None)
-        else:
-            self._read[key] = value
-
-    def loaded(self) -> bool:
-        """All records are taken; whether there was a marker."""
-        records, self._read = self._read, {}
+    def load(self, newest: Records) -> bool:
+        """Take the newest record of each key; whether there was a marker."""
+        records = standing(newest)
         marker = records.pop(MARKER, None)
         if marker is None:
             return False
         self._place(where := read_marker(marker))
-        self.book.shelves = shelves_of(records)
-        corrected = {parts_of(key)[0] for key in records if key[:1] == CORRECTION}
-        self.book.corrected = corrected & self.book.shelves.keys()
-        for key in sorted(key for key in records if key[:1] not in OF_A_CAMPAIGN):
-            self._take(key, records[key])
+        keys = sorted(key for key in records if key[:1] not in OF_A_CAMPAIGN)
+        for key, value in [(key, records.pop(key)) for key in keys]:
+            self._take(key, value)
+        self.book.shelves = shelves = Shelves(records)
+        self.book.corrected = shelves.corrected()
         self._written = self.book.memory.end
         self.book.sheet.was_read()
         self._check_whole(where)

@@ -97,18 +97,20 @@ ENTRY_BYTES: Final = 24
 """An entry in a segment, without its note."""
 
 
-def _column(code: str, data: bytes | array[int]) -> array[int]:
-    """An array of little-endian integers."""
-    column = array(code)
-    column.frombytes(bytes(data))
+def _little(column: array[int]) -> array[int]:
+    """An array whose bytes are little-endian; the same for the way back."""
     if sys.byteorder == "big":
+        column = array(column.typecode, column)
         column.byteswap()
     return column
 
 
-def _little(column: array[int]) -> bytes:
-    """The bytes of an array, little-endian."""
-    return _column(column.typecode, column.tobytes()).tobytes()
+def _extend(column: array[int], data: memoryview) -> None:
+    """Append little-endian integers."""
+    if sys.byteorder == "big":
+        column += _little(array(column.typecode, bytes(data)))
+    else:
+        column.frombytes(data)
 
 
 class Generation:
@@ -149,10 +151,9 @@ class Generation:
         end = len(self.notes)
         self.ends.extend([end := end + len(note) for note in entries.notes])
         self.notes += b"".join(entries.notes)
-        if self._table is None and len(self.ids) <= YOUNG:
+        if self._table is None and self._indexed == first and len(self.ids) <= YOUNG:
             self._young.update(zip(entries.ids, range(first, len(self.ids)), strict=True))
-        else:
-            self._index()
+            self._indexed = len(self.ids)
 
     def append_columns(self, columns: Columns, start: int, stop: int) -> None:
         """Take the entries [start, stop) of a segment."""
@@ -161,12 +162,11 @@ class Generation:
         lengths = np.frombuffer(columns.lengths, "<u4").astype(np.int64)
         skipped = int(lengths[:start].sum())
         ends = (lengths[start:stop].cumsum() + len(self.notes)).astype(np.uint32)
-        self.ids += _column("Q", columns.ids[8 * start : 8 * stop])
-        self.bodies += _column("Q", columns.bodies[8 * start : 8 * stop])
-        self.rows += _column("I", columns.rows[4 * start : 4 * stop])
+        _extend(self.ids, memoryview(columns.ids)[8 * start : 8 * stop])
+        _extend(self.bodies, memoryview(columns.bodies)[8 * start : 8 * stop])
+        _extend(self.rows, memoryview(columns.rows)[4 * start : 4 * stop])
         self.ends.frombytes(ends.tobytes())
         self.notes += memoryview(columns.notes)[skipped : skipped + int(ends[-1]) - len(self.notes)]
-        self._index()
 
     def notes_between(self, low: int, high: int) -> int:
         """Bytes of the notes of the entries [low, high)."""
@@ -179,9 +179,9 @@ class Generation:
         ends = np.frombuffer(self.ends, np.uint32)[low:high]
         before = np.uint32(self.ends[low - 1] if low else 0)
         return Columns(
-            _little(self.ids[low:high]),
-            _little(self.bodies[low:high]),
-            _little(self.rows[low:high]),
+            _little(self.ids[low:high]).tobytes(),
+            _little(self.bodies[low:high]).tobytes(),
+            _little(self.rows[low:high]).tobytes(),
             np.diff(ends, prepend=before).astype("<u4").tobytes(),
             bytes(self.notes[before : ends[-1]]),
         )
@@ -196,10 +196,11 @@ class Generation:
         """The note of an entry."""
         return bytes(self.notes[self.ends[at - 1] if at else 0 : self.ends[at]])
 
-    # -- index: open addressing, linear probing; a slot holds 1 + the position of an entry, 0 is free; a power of two
+    # -- index: open addressing, linear probing; a slot holds 1 + the position of an entry, 0 is free; a power of two.
+    # It is brought up to date by who looks something up: a restore enters everything once, into a table of its size.
 
     def _index(self) -> None:
-        """Enter what is new; twice the table when it is two thirds full."""
+        """Enter what is new; a larger table when it would be more than two thirds full."""
         import numpy as np
 
         slots = 0 if self._table is None else len(self._table)
@@ -221,7 +222,7 @@ class Generation:
 
     def find(self, wanted: Sequence[int], alive: int) -> dict[int, int]:
         """The ordinal of each of *wanted* that is here, by its place; entries before *alive* are forgotten."""
-        if self._table is None:
+        if self._table is None and self._indexed == len(self.ids):
             young, base = self._young, self.base
             places = ((place, base + young[hashed]) for place, hashed in enumerate(wanted) if hashed in young)
             return {place: ordinal for place, ordinal in places if ordinal >= alive}
@@ -237,14 +238,14 @@ class Generation:
 
         from worker.ledger.kernel import find
 
-        if self._table is None:
+        if self._table is None or self._indexed < len(self.ids):
             self._index()
         ids, oldest = np.frombuffer(self.ids, np.uint64), max(alive - self.base, 0)
         find(self._table, ids, hashes, oldest, self.base, found)
 
     def of_row(self, row: int) -> list[int]:
         """The positions of a campaign's entries, ascending."""
-        if self._table is None:
+        if len(self.ids) <= YOUNG:
             return [at for at, other in enumerate(self.rows) if other == row]
         import numpy as np
 

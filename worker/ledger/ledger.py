@@ -16,7 +16,7 @@ from worker.ledger.book import Book
 from worker.ledger.campaign import Campaign
 from worker.ledger.changelog import Changelog
 from worker.ledger.limits import LedgerLimits
-from worker.ledger.records import Record
+from worker.ledger.records import Record, Records
 from worker.ledger.ticking import TickSlice
 from worker.pacing import PacingState, PlanHistory, Totals
 from worker.pacing.rollup import AccountKey, Sums
@@ -156,17 +156,13 @@ class Ledger:
         """Drain the records that changed since the last call; None deletes; the marker is last. Empty: nothing did."""
         return self._changelog.changes()
 
-    def load(self, key: bytes, value: bytes | None) -> None:
-        """Take one record of the changelog, in log order, old versions included."""
-        self._changelog.load(key, value)
-
-    def loaded(self) -> bool:
+    def load(self, newest: Records) -> bool:
         """
-        All records are in; whether there was a marker, that is whether there is a state at all.
+        Take the changelog, the *newest* record of each key; whether there was a marker, that is a state at all.
 
         Raises UnreadableLedgerError for records of another partition, format, or with holes.
         """
-        return self._changelog.loaded()
+        return self._changelog.load(newest)
 
     # -- reading
 

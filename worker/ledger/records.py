@@ -36,7 +36,7 @@ in is written as rows alone: a pending day is one that was packed, as nobody fol
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from operator import attrgetter
 from typing import Any, Final
 
@@ -50,7 +50,8 @@ from worker.ledger.kinds import (
     COUNTED,
     HISTORY,
     LOCAL_DAYS,
-    OF_A_CAMPAIGN,
+    NUMBERED,
+    ONE_A_CAMPAIGN,
     PENDING,
     REPORTS,
     SERIES,
@@ -88,10 +89,17 @@ NUMBER: Final = 4
 HASH: Final = 8
 
 Record = tuple[bytes, bytes | None]
+Records = Mapping[bytes, bytes | None]
+"""By key, the newest of each; None where that deletes it."""
 
 
 class UnreadableLedgerError(ValueError):
     """A record that this version does not read, or records that do not fit together."""
+
+
+def standing(records: Records) -> dict[bytes, bytes]:
+    """Those of *records* that are not deleted."""
+    return {key: value for key, value in records.items() if value is not None}
 
 
 # -- keys ----------------------------------------------------------------------------------------------------------
@@ -334,27 +342,70 @@ def pack_source(source: Source) -> bytes:
 # -- the shelf -------------------------------------------------------------------------------------------------------
 
 
-def shelves_of(records: Mapping[bytes, bytes]) -> dict[str, Shelf]:
-    """The records of campaigns, by campaign; what is left of one that has no record of its own is left out."""
-    shelves: dict[bytes, Shelf] = {}
-    for key, value in records.items():
-        if key[:1] in OF_A_CAMPAIGN:
-            name = key[1:].partition(b"\0")[0]
-            shelf = shelves.get(name)
-            if shelf is None:
-                shelf = shelves[name] = Shelf(name)
-            shelf.records[key] = value
-    return {name.decode(): shelf for name, shelf in shelves.items() if CAMPAIGN + name in records}
+class Shelves(Mapping[str, "Shelf"]):
+    """
+    The campaigns in *records*, which it takes over, each as its records: most are not asked for before the next tick.
+
+    They stay in the one mapping they were read into, and are put together by who asks for the campaign. What is left
+    of one that has no record of its own is left out.
+    """
+
+    def __init__(self, records: dict[bytes, bytes]) -> None:
+        self._records = records
+        self._count = 0
+        self._numbered: dict[bytes, list[bytes]] = {}
+        """The keys with numbers, by the campaign's id."""
+        for key in records:
+            kind = key[:1]
+            if kind == CAMPAIGN:
+                self._count += 1
+            elif kind in NUMBERED:
+                self._numbered.setdefault(key[1:].partition(b"\0")[0], []).append(key)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[str]:
+        return (key[1:].decode() for key in self._records if key[:1] == CAMPAIGN)
+
+    def __getitem__(self, campaign_id: str) -> Shelf:
+        name = campaign_id.encode()
+        if CAMPAIGN + name not in self._records:
+            raise KeyError(campaign_id)
+        only = (kind + name for kind in ONE_A_CAMPAIGN)
+        keys = (*(key for key in only if key in self._records), *self._numbered.get(name, ()))
+        return Shelf(name, {key: self._records[key] for key in keys})
+
+    def pop(self, campaign_id: str) -> Shelf | None:
+        """Hand out what there is of a campaign, and hold it no longer."""
+        shelf = self.get(campaign_id)
+        if shelf is not None:
+            for key in shelf.records:
+                del self._records[key]
+            self._numbered.pop(shelf.name, None)
+            self._count -= 1
+        return shelf
+
+    def planned(self) -> Iterator[str]:
+        """The campaigns that have, or had, a plan."""
+        names = (key[1:] for key in self._records if key[:1] == HISTORY)
+        return (name.decode() for name in names if CAMPAIGN + name in self._records)
+
+    def corrected(self) -> set[str]:
+        """The campaigns with corrections that count."""
+        numbered = self._numbered.items()
+        names = (name for name, keys in numbered if any(key[:1] == CORRECTION for key in keys))
+        return {name.decode() for name in names if CAMPAIGN + name in self._records}
 
 
 class Shelf:
-    """The records of one campaign as they were read: most campaigns are not asked for before the next tick."""
+    """The records of one campaign as they were read."""
 
     __slots__ = ("name", "records")
 
-    def __init__(self, name: bytes) -> None:
+    def __init__(self, name: bytes, records: Mapping[bytes, bytes]) -> None:
         self.name = name
-        self.records: dict[bytes, bytes] = {}
+        self.records = records
 
     def of(self, kind: bytes) -> Mapping[bytes, bytes]:
         """The records of a kind by the numbers in their keys."""

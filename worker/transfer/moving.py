@@ -122,9 +122,7 @@ def why_not_loaded(settings: Settings, number: int, records: Records) -> str | N
     """Why a worker would not go on from *records*; None where it would."""
     ledger = Ledger(number, settings.partitions, ledger_limits(settings))
     try:
-        for key, value in records.items():
-            ledger.load(key, value)
-        return None if ledger.loaded() else "it has no marker"
+        return None if ledger.load(records) else "it has no marker"
     except UnreadableLedgerError as error:
         return str(error)
 

@@ -90,9 +90,7 @@ def told(judged: Iterable[AccountSlice]) -> list[tuple[int, str, str, bool]]:
 def restored(from_: Iterable[tuple[bytes, bytes | None]]) -> AccountLedger:
     """What the records of its changelog make."""
     made = AccountLedger(HERE, SOURCES, plans=CAPS, parts=PARTS)
-    for key, value in from_:
-        made.load(key, value)
-    assert made.loaded()
+    assert made.load(dict(from_))
     return made
 
 
@@ -235,14 +233,12 @@ def test_records_that_do_not_belong_are_refused(records: dict[bytes, bytes]) -> 
     marker = dict(ledger().changes() or [])
     accounts = AccountLedger(HERE, SOURCES, plans=CAPS, parts=PARTS)
     fold(started := ledger(), [close(0, 1)])
-    for key, value in {**marker, **dict(started.changes()), **records}.items():
-        accounts.load(key, value)
     with pytest.raises(UnreadableLedgerError):
-        accounts.loaded()
+        accounts.load({**marker, **dict(started.changes()), **records})
 
 
 def test_without_a_marker_there_is_no_state() -> None:
-    assert not AccountLedger(HERE, SOURCES, plans=CAPS, parts=PARTS).loaded()
+    assert not AccountLedger(HERE, SOURCES, plans=CAPS, parts=PARTS).load({})
 
 
 # Each source's stream: its ticks ascending, some passed over, each in up to three parts and a closing one.

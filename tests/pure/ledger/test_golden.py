@@ -72,9 +72,7 @@ def golden(file: Path = TODAY) -> dict[bytes, bytes]:
 
 def loaded(records: dict[bytes, bytes]) -> Ledger:
     ledger = Ledger(0, 1, LedgerLimits(tick_nanos=TICK))
-    for key, value in records.items():
-        ledger.load(key, value)
-    assert ledger.loaded()
+    assert ledger.load(records)
     return ledger
 
 

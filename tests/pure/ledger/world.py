@@ -219,7 +219,5 @@ class World:
     def restored(self) -> Ledger:
         """A ledger from the changelog as it stands."""
         ledger = Ledger(0, 1, self.limits)
-        for key, value in self.log.items():
-            ledger.load(key, value)
-        ledger.loaded()
+        ledger.load(self.log)
         return ledger

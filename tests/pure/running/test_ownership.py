@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -31,8 +32,8 @@ class FakeLedger:
     def __init__(self) -> None:
         self.positions: dict[str, int] = {}
 
-    def loaded(self) -> bool:
-        return False
+    def load(self, newest: Mapping[bytes, bytes | None]) -> bool:
+        return bool(newest)
 
     def advance(self, topic: str, offset: int) -> None:
         self.positions[topic] = offset

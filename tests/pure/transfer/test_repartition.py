@@ -67,9 +67,7 @@ class Cluster:
         new.topics = {SPEND: "spend.2", PLANS: "plans.2"}
         new.ledgers = [Ledger(number, partitions, LIMITS) for number in range(partitions)]
         for ledger, log in zip(new.ledgers, new.logs, strict=True):
-            for key, value in log.items():
-                ledger.load(key, value)
-            assert ledger.loaded()
+            assert ledger.load(log)
             assert ledger.positions == ANEW
         return new
 
