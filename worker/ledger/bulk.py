@@ -21,11 +21,12 @@ from schemas.wire import decode_update
 from worker.ledger import kernel
 from worker.ledger.batches import Packed
 from worker.ledger.book import Book
+from worker.ledger.cells import NEVER
 from worker.ledger.hearing import hear_all
 from worker.ledger.identity import UNKNOWN
 from worker.ledger.identity import Columns as Entries
-from worker.ledger.kernel import ACCEPTED, OTHER, REPEAT, Identity, Scanned, Taken
-from worker.ledger.sheet import NO_ROW
+from worker.ledger.kernel import ACCEPTED, OTHER, REPEAT, Identity, Scanned, Taken, Ticks
+from worker.ledger.sheet import ATTRIBUTION, CAMPAIGN, NO_ROW, WAITS
 
 Integers = NDArray[np.int64]
 
@@ -83,21 +84,57 @@ def _identify(book: Book, scanned: Scanned, apart: Collection[int]) -> Identity:
 def _rows(book: Book, scanned: Scanned, identity: Identity, rows_of: RowsOf) -> Integers:
     """The row of the sheet for each; of what is not new any row of that name."""
     rows, strange = kernel.rows_of(scanned, identity, book.lookup.view(), book.sheet.view())
-    if not len(strange):
-        return rows
-    places, found = strange.tolist(), dict[tuple[int, int], int]()
-    row_of = rows_of(places)
-    for place, at, name in zip(
-        places, scanned.at[strange].tolist(), map(tuple, scanned.names[strange].tolist()), strict=True
-    ):
+    if len(strange):
+        left = _open_rows(book, scanned, strange, rows)
+        if len(left):
+            _look_up(book, scanned, left, rows, rows_of)
+        book.lookup.put(rows[strange], scanned.names[strange])
+    return rows
+
+
+def _open_rows(book: Book, scanned: Scanned, strange: Integers, rows: Integers) -> Integers:
+    """Open rows by compiled loops, their campaigns being taken up where they are not yet; what is left."""
+    left = _opened(book, scanned, strange, rows)
+    shut = left[left[:, 1] != UNKNOWN]
+    if not len(shut):
+        return left
+    instants = scanned.at[shut[:, 0]].tolist()
+    for campaign, at in dict(zip(shut[:, 1].tolist(), instants, strict=True)).items():
+        book.stand_open(book.by_row[campaign], at)
+    return _opened(book, scanned, left[:, 0], rows)
+
+
+def _opened(book: Book, scanned: Scanned, places: Integers, rows: Integers) -> Integers:
+    """What is left of those at *places*, as `kernel.open_rows` says it."""
+    last, coming = book.ticks.last, book.ticks.next
+    ticks = Ticks(NEVER if last is None else last, -NEVER if coming is None else coming, book.ticks.every, book.epoch)
+    return kernel.open_rows(scanned, places, *book.names.views(), ticks, book.sheet, rows)
+
+
+def _look_up(book: Book, scanned: Scanned, left: Integers, rows: Integers, rows_of: RowsOf) -> None:
+    """Look the rows of those *left* up, one by one, and know their names from now on."""
+    places = left[:, 0]
+    row_of, found = rows_of(places.tolist()), dict[tuple[int, int], int]()
+    names = map(tuple, scanned.names[places].tolist())
+    for place, at, name in zip(places.tolist(), scanned.at[places].tolist(), names, strict=True):
         row = found.get(name, NO_ROW)
         if not book.sheet.covers(row, at):
             row = found[name] = row_of(place, at)
         rows[place] = row
-    for (first, second), row in found.items():
-        if row != NO_ROW:
-            book.lookup.put(row, first, second)
-    return rows
+    _know(book, scanned, places[left[:, 1] == UNKNOWN], rows)
+
+
+def _know(book: Book, scanned: Scanned, places: Integers, rows: Integers) -> None:
+    """Know the names at *places*, whose rows are found, where a plan has settled what they mean."""
+    new = dict(zip(map(tuple, kernel.without_quarter(scanned, places).tolist()), rows[places].tolist(), strict=True))
+    sheet = book.sheet
+    known = [
+        (*name, campaign, sheet.get(row, ATTRIBUTION), sheet.labels[row] & ~WAITS)
+        for name, row in new.items()
+        if row != NO_ROW and book.by_row[campaign := sheet.get(row, CAMPAIGN)].history is not None
+    ]
+    if known:
+        book.names.put(np.array(known, np.int64))
 
 
 def _sources(packed: Packed, scanned: Scanned) -> list[str]:
