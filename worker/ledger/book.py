@@ -183,13 +183,15 @@ class Book:
         self.used[campaign.campaign_id] = campaign
         return campaign
 
-    def stand_open(self, campaign: Campaign, at: int) -> None:
-        """Take *campaign* up, and let the compiled loops open rows for it around an instant, if they can."""
+    def stand_open(self, campaign: Campaign, at: int) -> bool:
+        """Take *campaign* up, and let the compiled loops open rows for it around an instant; whether they can."""
         self.use(campaign)
         # Each row they open may be one cell more.
-        if campaign.bin.is_chained and campaign.cells + LONGEST <= self.limits.cells:
-            waits = campaign.bin.waits
-            self.sheet.chains.open(campaign.row, *campaign.between_cuts(at), self.epoch, waits=waits)
+        if not campaign.bin.is_chained or campaign.cells + LONGEST >= self.limits.cells:
+            return False
+        waits = campaign.bin.waits
+        self.sheet.chains.open(campaign.row, *campaign.between_cuts(at), self.epoch, waits=waits)
+        return True
 
     def use_at_tick(self, campaign: Campaign, tick: int) -> None:
         """*campaign*, about to be judged by the open tick: the same, but nothing is going to wait for that."""

@@ -11,8 +11,8 @@ and then goes on with the others. So this file decides nothing: it is the shorte
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Iterable
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,15 +26,22 @@ from worker.ledger.hearing import hear_all
 from worker.ledger.identity import UNKNOWN
 from worker.ledger.identity import Columns as Entries
 from worker.ledger.kernel import ACCEPTED, OTHER, REPEAT, Identity, Scanned, Taken, Ticks
-from worker.ledger.sheet import ATTRIBUTION, CAMPAIGN, NO_ROW, WAITS
+from worker.ledger.sheet import NO_ROW
 
 Integers = NDArray[np.int64]
 
 RowOf = Callable[[int, int], int]
 """(place, instant) of an update to its row of the sheet, made if it is new; NO_ROW if it is refused."""
 
-RowsOf = Callable[[list[int]], RowOf]
-"""What looks up the rows of the updates at some places."""
+
+class Asked(Protocol):
+    """Who reads the updates at some places, and looks up what is not known of them."""
+
+    def rows_of(self, places: list[int]) -> RowOf:
+        """What looks up their rows."""
+
+    def meant(self, places: list[int], instants: Integers) -> Iterable[tuple[int, int, int] | None]:
+        """Whom each name means, as `lookup.Names` keeps it; None where that is not settled."""
 
 
 class Bulk(NamedTuple):
@@ -58,11 +65,11 @@ def scan(book: Book, packed: Packed) -> Scanned:
     return kernel.scan(packed.data, packed.spans, is_keyed=bool(book.partitions))
 
 
-def fold(book: Book, packed: Packed, scanned: Scanned, rows_of: RowsOf, apart: Collection[int]) -> Bulk:
+def fold(book: Book, packed: Packed, scanned: Scanned, asked: Asked, apart: Collection[int]) -> Bulk:
     """Fold what was scanned as fine, but for what has an id among those *apart*."""
     fine = scanned.fine.copy()
     identity = _identify(book, scanned, apart)
-    rows = _rows(book, scanned, identity, rows_of)
+    rows = _rows(book, scanned, identity, asked)
     names = _sources(packed, scanned)
     taken = kernel.take(packed.data, scanned, identity, rows, book.sheet, _kept(book, names))
     for place in taken.heavy.tolist():
@@ -81,60 +88,50 @@ def _identify(book: Book, scanned: Scanned, apart: Collection[int]) -> Identity:
     return Identity(firsts, ordinals, book.memory.bodies(ordinals), new)
 
 
-def _rows(book: Book, scanned: Scanned, identity: Identity, rows_of: RowsOf) -> Integers:
+def _rows(book: Book, scanned: Scanned, identity: Identity, asked: Asked) -> Integers:
     """The row of the sheet for each; of what is not new any row of that name."""
     rows, strange = kernel.rows_of(scanned, identity, book.lookup.view(), book.sheet.view())
     if len(strange):
-        left = _open_rows(book, scanned, strange, rows)
+        left = _opened(book, scanned, strange, rows)
         if len(left):
-            _look_up(book, scanned, left, rows, rows_of)
+            _let_open(book, scanned, left, asked)
+            left = _opened(book, scanned, left[:, 0], rows)
+        _look_up(book, scanned, left[:, 0], rows, asked)
         book.lookup.put(rows[strange], scanned.names[strange])
     return rows
 
 
-def _open_rows(book: Book, scanned: Scanned, strange: Integers, rows: Integers) -> Integers:
-    """Open rows by compiled loops, their campaigns being taken up where they are not yet; what is left."""
-    left = _opened(book, scanned, strange, rows)
-    shut = left[left[:, 1] != UNKNOWN]
-    if not len(shut):
-        return left
-    instants = scanned.at[shut[:, 0]].tolist()
-    for campaign, at in dict(zip(shut[:, 1].tolist(), instants, strict=True)).items():
-        book.stand_open(book.by_row[campaign], at)
-    return _opened(book, scanned, left[:, 0], rows)
-
-
 def _opened(book: Book, scanned: Scanned, places: Integers, rows: Integers) -> Integers:
-    """What is left of those at *places*, as `kernel.open_rows` says it."""
+    """Open the rows of those at *places*; what is left of them, as `kernel.open_rows` says it."""
     last, coming = book.ticks.last, book.ticks.next
     ticks = Ticks(NEVER if last is None else last, -NEVER if coming is None else coming, book.ticks.every, book.epoch)
     return kernel.open_rows(scanned, places, *book.names.views(), ticks, book.sheet, rows)
 
 
-def _look_up(book: Book, scanned: Scanned, left: Integers, rows: Integers, rows_of: RowsOf) -> None:
-    """Look the rows of those *left* up, one by one, and know their names from now on."""
-    places = left[:, 0]
-    row_of, found = rows_of(places.tolist()), dict[tuple[int, int], int]()
-    names = map(tuple, scanned.names[places].tolist())
-    for place, at, name in zip(places.tolist(), scanned.at[places].tolist(), names, strict=True):
+def _let_open(book: Book, scanned: Scanned, left: Integers, asked: Asked) -> None:
+    """Know the names that are left, and take their campaigns up, so that their rows can be opened."""
+    is_known = left[:, 1] != UNKNOWN
+    shut, strange = left[is_known], left[~is_known, 0]
+    for campaign, at in dict(zip(shut[:, 1].tolist(), scanned.at[shut[:, 0]].tolist(), strict=True)).items():
+        book.stand_open(book.by_row[campaign], at)
+    if not len(strange):
+        return
+    names = dict(zip(map(tuple, kernel.without_quarter(scanned, strange).tolist()), strange.tolist(), strict=True))
+    meant = asked.meant(list(names.values()), scanned.at)
+    known = [(*name, *whom) for name, whom in zip(names, meant, strict=True) if whom is not None]
+    if known:
+        book.names.put(np.array(known, np.int64))
+
+
+def _look_up(book: Book, scanned: Scanned, strange: Integers, rows: Integers, asked: Asked) -> None:
+    """Look the rows of those at *strange* up, one by one."""
+    places, found = strange.tolist(), dict[tuple[int, int], int]()
+    row_of, names = asked.rows_of(places), map(tuple, scanned.names[strange].tolist())
+    for place, at, name in zip(places, scanned.at[strange].tolist(), names, strict=True):
         row = found.get(name, NO_ROW)
         if not book.sheet.covers(row, at):
             row = found[name] = row_of(place, at)
         rows[place] = row
-    _know(book, scanned, places[left[:, 1] == UNKNOWN], rows)
-
-
-def _know(book: Book, scanned: Scanned, places: Integers, rows: Integers) -> None:
-    """Know the names at *places*, whose rows are found, where a plan has settled what they mean."""
-    new = dict(zip(map(tuple, kernel.without_quarter(scanned, places).tolist()), rows[places].tolist(), strict=True))
-    sheet = book.sheet
-    known = [
-        (*name, campaign, sheet.get(row, ATTRIBUTION), sheet.labels[row] & ~WAITS)
-        for name, row in new.items()
-        if row != NO_ROW and book.by_row[campaign := sheet.get(row, CAMPAIGN)].history is not None
-    ]
-    if known:
-        book.names.put(np.array(known, np.int64))
 
 
 def _sources(packed: Packed, scanned: Scanned) -> list[str]:
