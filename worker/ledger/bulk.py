@@ -5,8 +5,9 @@ The fold of a large stretch by compiled loops (`kernel`): what is plain in it, a
                   ─▶ names ─▶ rows of the sheet: added up          ─▶ notes, bodies ─▶ memory
 
 Whatever is not plain is left to `fold.Stretch`, one by one: what the scan cannot read for certain, reports and
-corrections, conflicts, records under a wrong key. Where an update's row is not known, that update is looked up alone,
-and then goes on with the others. So this file decides nothing: it is the shorter way to what `fold` does.
+corrections, conflicts, records under a wrong key. Rows that are not there yet are opened by the loops as well, where
+the campaign stands open for them (see `chains`); else an update is looked up alone, and then goes on with the others.
+So this file decides nothing: it is the shorter way to what `fold` does.
 """
 
 from __future__ import annotations
