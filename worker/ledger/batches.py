@@ -34,6 +34,10 @@ class Column(Sequence[bytes | None]):
         begins, ends = self._spans[:, self._place : self._place + 2].T.tolist()
         return (None if begin < 0 else data[begin:end] for begin, end in zip(begins, ends, strict=True))
 
+    def pick(self, places: Sequence[int]) -> list[bytes | None]:
+        """What stands at *places*."""
+        return list(Column(self._data, self._spans[list(places)], self._place))
+
     @overload
     def __getitem__(self, at: int) -> bytes | None: ...
     @overload
@@ -43,6 +47,11 @@ class Column(Sequence[bytes | None]):
             return Column(self._data, self._spans[at], self._place)
         begin, end = self._spans[at, self._place : self._place + 2].tolist()
         return None if begin < 0 else self._data[begin:end]
+
+
+def picked(column: Sequence[bytes | None], places: Sequence[int]) -> list[bytes | None]:
+    """What stands at *places* of a column; of a packed one many are cut out at once."""
+    return column.pick(places) if isinstance(column, Column) else [column[place] for place in places]
 
 
 class Packed(NamedTuple):

@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 from schemas.wire import SpendUpdate
 from worker.ledger.campaign import Campaign
 from worker.ledger.cells import NEVER, TickCuts
+from worker.ledger.chains import LONGEST
 from worker.ledger.identity import BUCKETS, HASHES, IdMemory
 from worker.ledger.limits import LedgerLimits
-from worker.ledger.lookup import Lookup
+from worker.ledger.lookup import Lookup, Names
 from worker.ledger.partitions import partition_of
 from worker.ledger.records import Shelves
 from worker.ledger.sheet import Sheet
@@ -131,6 +132,7 @@ class Book:
         self.by_row: dict[int, Campaign] = {}
         self.sheet = Sheet()
         self.lookup = Lookup(self.sheet)
+        self.names = Names()
         self.used: dict[str, Campaign] = {}
         """Campaigns that were about to change since the last checkpoint."""
         self.epoch = 0
@@ -180,6 +182,16 @@ class Book:
                 self._cut_at_tick(campaign, self.tick)
         self.used[campaign.campaign_id] = campaign
         return campaign
+
+    def stand_open(self, campaign: Campaign, at: int) -> bool:
+        """Take *campaign* up, and let the compiled loops open rows for it around an instant; whether they can."""
+        self.use(campaign)
+        # Each row they open may be one cell more.
+        if not campaign.bin.is_chained or campaign.cells + LONGEST >= self.limits.cells:
+            return False
+        waits = campaign.bin.waits
+        self.sheet.chains.open(campaign.row, *campaign.between_cuts(at), self.epoch, waits=waits)
+        return True
 
     def use_at_tick(self, campaign: Campaign, tick: int) -> None:
         """*campaign*, about to be judged by the open tick: the same, but nothing is going to wait for that."""

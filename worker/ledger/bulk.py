@@ -5,14 +5,15 @@ The fold of a large stretch by compiled loops (`kernel`): what is plain in it, a
                   ─▶ names ─▶ rows of the sheet: added up          ─▶ notes, bodies ─▶ memory
 
 Whatever is not plain is left to `fold.Stretch`, one by one: what the scan cannot read for certain, reports and
-corrections, conflicts, records under a wrong key. Where an update's row is not known, that update is looked up alone,
-and then goes on with the others. So this file decides nothing: it is the shorter way to what `fold` does.
+corrections, conflicts, records under a wrong key. Rows that are not there yet are opened by the loops as well, where
+the campaign stands open for them (see `chains`); else an update is looked up alone, and then goes on with the others.
+So this file decides nothing: it is the shorter way to what `fold` does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Iterable
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +22,11 @@ from schemas.wire import decode_update
 from worker.ledger import kernel
 from worker.ledger.batches import Packed
 from worker.ledger.book import Book
+from worker.ledger.cells import NEVER
 from worker.ledger.hearing import hear_all
 from worker.ledger.identity import UNKNOWN
 from worker.ledger.identity import Columns as Entries
-from worker.ledger.kernel import ACCEPTED, OTHER, REPEAT, Identity, Scanned, Taken
+from worker.ledger.kernel import ACCEPTED, OTHER, REPEAT, Identity, Scanned, Taken, Ticks
 from worker.ledger.sheet import NO_ROW
 
 Integers = NDArray[np.int64]
@@ -32,8 +34,15 @@ Integers = NDArray[np.int64]
 RowOf = Callable[[int, int], int]
 """(place, instant) of an update to its row of the sheet, made if it is new; NO_ROW if it is refused."""
 
-RowsOf = Callable[[list[int]], RowOf]
-"""What looks up the rows of the updates at some places."""
+
+class Asked(Protocol):
+    """Who reads the updates at some places, and looks up what is not known of them."""
+
+    def rows_of(self, places: list[int]) -> RowOf:
+        """What looks up their rows."""
+
+    def meant(self, places: list[int], instants: Integers) -> Iterable[tuple[int, int, int] | None]:
+        """Whom each name means, as `lookup.Names` keeps it; None where that is not settled."""
 
 
 class Bulk(NamedTuple):
@@ -57,11 +66,11 @@ def scan(book: Book, packed: Packed) -> Scanned:
     return kernel.scan(packed.data, packed.spans, is_keyed=bool(book.partitions))
 
 
-def fold(book: Book, packed: Packed, scanned: Scanned, rows_of: RowsOf, apart: Collection[int]) -> Bulk:
+def fold(book: Book, packed: Packed, scanned: Scanned, asked: Asked, apart: Collection[int]) -> Bulk:
     """Fold what was scanned as fine, but for what has an id among those *apart*."""
     fine = scanned.fine.copy()
     identity = _identify(book, scanned, apart)
-    rows = _rows(book, scanned, identity, rows_of)
+    rows = _rows(book, scanned, identity, asked)
     names = _sources(packed, scanned)
     taken = kernel.take(packed.data, scanned, identity, rows, book.sheet, _kept(book, names))
     for place in taken.heavy.tolist():
@@ -80,24 +89,50 @@ def _identify(book: Book, scanned: Scanned, apart: Collection[int]) -> Identity:
     return Identity(firsts, ordinals, book.memory.bodies(ordinals), new)
 
 
-def _rows(book: Book, scanned: Scanned, identity: Identity, rows_of: RowsOf) -> Integers:
+def _rows(book: Book, scanned: Scanned, identity: Identity, asked: Asked) -> Integers:
     """The row of the sheet for each; of what is not new any row of that name."""
     rows, strange = kernel.rows_of(scanned, identity, book.lookup.view(), book.sheet.view())
+    if len(strange):
+        left = _opened(book, scanned, strange, rows)
+        if len(left):
+            _let_open(book, scanned, left, asked)
+            left = _opened(book, scanned, left[:, 0], rows)
+        _look_up(book, scanned, left[:, 0], rows, asked)
+        book.lookup.put(rows[strange], scanned.names[strange])
+    return rows
+
+
+def _opened(book: Book, scanned: Scanned, places: Integers, rows: Integers) -> Integers:
+    """Open the rows of those at *places*; what is left of them, as `kernel.open_rows` says it."""
+    last, coming = book.ticks.last, book.ticks.next
+    ticks = Ticks(NEVER if last is None else last, -NEVER if coming is None else coming, book.ticks.every, book.epoch)
+    return kernel.open_rows(scanned, places, *book.names.views(), ticks, book.sheet, rows)
+
+
+def _let_open(book: Book, scanned: Scanned, left: Integers, asked: Asked) -> None:
+    """Know the names that are left, and take their campaigns up, so that their rows can be opened."""
+    is_known = left[:, 1] != UNKNOWN
+    shut, strange = left[is_known], left[~is_known, 0]
+    for campaign, at in dict(zip(shut[:, 1].tolist(), scanned.at[shut[:, 0]].tolist(), strict=True)).items():
+        book.stand_open(book.by_row[campaign], at)
     if not len(strange):
-        return rows
+        return
+    names = dict(zip(map(tuple, kernel.without_quarter(scanned, strange).tolist()), strange.tolist(), strict=True))
+    meant = asked.meant(list(names.values()), scanned.at)
+    known = [(*name, *whom) for name, whom in zip(names, meant, strict=True) if whom is not None]
+    if known:
+        book.names.put(np.array(known, np.int64))
+
+
+def _look_up(book: Book, scanned: Scanned, strange: Integers, rows: Integers, asked: Asked) -> None:
+    """Look the rows of those at *strange* up, one by one."""
     places, found = strange.tolist(), dict[tuple[int, int], int]()
-    row_of = rows_of(places)
-    for place, at, name in zip(
-        places, scanned.at[strange].tolist(), map(tuple, scanned.names[strange].tolist()), strict=True
-    ):
+    row_of, names = asked.rows_of(places), map(tuple, scanned.names[strange].tolist())
+    for place, at, name in zip(places, scanned.at[strange].tolist(), names, strict=True):
         row = found.get(name, NO_ROW)
         if not book.sheet.covers(row, at):
             row = found[name] = row_of(place, at)
         rows[place] = row
-    for (first, second), row in found.items():
-        if row != NO_ROW:
-            book.lookup.put(row, first, second)
-    return rows
 
 
 def _sources(packed: Packed, scanned: Scanned) -> list[str]:

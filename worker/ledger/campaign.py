@@ -14,7 +14,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from operator import add
 from typing import Any, Final, NamedTuple
 
-from worker.ledger.cells import ATTRIBUTION, COUNT, DAY, LATEST, NEVER, UPDATES, Cell, Key, TickCuts, awkward, lasting
+from worker.ledger.cells import (
+    ATTRIBUTION,
+    COUNT,
+    DAY,
+    LATEST,
+    NEVER,
+    UPDATES,
+    Cell,
+    Key,
+    TickCuts,
+    awkward,
+    lasting,
+    narrow,
+)
 from worker.ledger.kinds import CAMPAIGN, COUNTED, HISTORY, LOCAL_DAYS
 from worker.ledger.packing import Pair, decode, encode, pack_cells, unpack_cell, unpack_spend
 from worker.ledger.rhythm import Rhythm
@@ -186,6 +199,7 @@ class Campaign:
         self.mark(HISTORY)
         self.cuts = awkward(plan_cuts(history))
         self.cell = NOWHERE
+        self.pending.sheet.chains.shut(self.row)
         self.prefixes.clear()
         self.stretches = self.crossing = None
 
@@ -223,6 +237,13 @@ class Campaign:
             return NOWHERE
         self.cell = self.bin.open(lo, hi)
         return self.cell
+
+    def between_cuts(self, at: int) -> tuple[int, int]:
+        """[since, until) around an instant, within which the plan parts nothing but quarters of an hour."""
+        since, until = NEVER, -NEVER
+        for cut in self.cuts:
+            since, until = narrow(at, cut, since, until)
+        return since, until
 
     def add(self, at: int, key: Key, figures: Sequence[int], updates: int = 0) -> None:
         """Count *figures* at an instant, outside the hot path and whatever cells there are."""
@@ -389,8 +410,7 @@ class Campaign:
         self.state = state
         self.cases, self.waiting_cases = self.waiting_cases, {}
         if self.waiting is not None:
-            for cell in self.waiting.all():
-                self.pending.put(self.waiting.take(cell))
+            self.pending.take_in(self.waiting)
             self.waiting = None
         self.bin = self.pending
         self.cell = NOWHERE

@@ -127,7 +127,7 @@ class Changelog:
         for campaign in book.used.values():
             if campaign.changed or campaign.dropped_series:
                 records += _changes_of(campaign)
-            if len(campaign.pending.days) > 1:
+            if campaign.pending.has_days:
                 _pack_quiet_days(campaign)
         records += self._rows()
         records += self._waiting()

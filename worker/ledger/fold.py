@@ -17,14 +17,14 @@ from __future__ import annotations
 
 import operator
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from schemas import reasons
 from schemas.wire import Checked, SpendUpdate, check_update, decode_updates
 from worker.intake import why_not_update
 from worker.ledger import corrections, reports
-from worker.ledger.batches import Folded, RecordBatch, Refused
+from worker.ledger.batches import Folded, RecordBatch, Refused, picked
 from worker.ledger.batches import packed as pack
 from worker.ledger.book import Book, Special, Waiting, Why, carried
 from worker.ledger.campaign import Campaign, in_currency
@@ -33,8 +33,14 @@ from worker.ledger.identity import SPECIAL, UNKNOWN, Entries, hash64, id_hash
 from worker.ledger.kinds import CORRECTION_OF, CUMULATIVE, PLAIN
 from worker.ledger.notes import Note, pack_note
 from worker.ledger.packing import encode, pack_big
-from worker.ledger.sheet import ATTRIBUTION, CAMPAIGN, NO_ROW
+from worker.ledger.sheet import ATTRIBUTION, CAMPAIGN, NO_ROW, label_of
 from worker.ledger.uncounted import NOWHERE, OpenCell
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Integers = NDArray[np.int64]
 
 STRETCH: Final = 8192
 """Updates folded at a time: enough to make a lookup's fixed cost small, few enough to hold them decoded."""
@@ -105,7 +111,7 @@ class Stretch:
     def _read(self, places: Sequence[int]) -> list[Placed]:
         """The updates at *places* that can be read; the others are refused."""
         placed: list[Placed] = []
-        for place, update in zip(places, decode_updates([self.values[place] for place in places]), strict=True):
+        for place, update in zip(places, decode_updates(picked(self.values, places)), strict=True):
             if update is None:
                 self._refuse_by_form(place)
             else:
@@ -120,7 +126,7 @@ class Stretch:
         scanned = bulk.scan(self.book, packed)
         apart = self._read((~scanned.fine).nonzero()[0].tolist())
         self.hashes = _hashes(apart)
-        done = bulk.fold(self.book, packed, scanned, self._rows_of, self.hashes.values())
+        done = bulk.fold(self.book, packed, scanned, self, self.hashes.values())
         self.accepted += done.accepted
         self.duplicates += done.duplicates
         self.fresh = done.bodies
@@ -128,10 +134,28 @@ class Stretch:
         self.hashes |= done.hashes
         return [*done.accepted_ids, *self._fold_singly(sorted([*apart, *self._read(done.others)], key=_PLACE), known)]
 
-    def _rows_of(self, places: list[int]) -> Callable[[int, int], int]:
+    def rows_of(self, places: list[int]) -> Callable[[int, int], int]:
         """What looks up the rows of the updates at *places*, which can be read."""
         updates = dict(self._read(places))
         return lambda place, at: self._row(place, updates[place], at)
+
+    def meant(self, places: list[int], instants: Integers) -> Iterator[tuple[int, int, int] | None]:
+        """Whom the names of the updates at *places* mean, which can be read and lie where they belong."""
+        for (_, update), at in zip(self._read(places), instants[places].tolist(), strict=True):
+            yield self._meant(update, at)
+
+    def _meant(self, update: SpendUpdate, at: int) -> tuple[int, int, int] | None:
+        """Campaign, attribution and label; None where there is no plan yet, or the update may be refused."""
+        campaign = self.book.campaign(update.campaign_id)
+        if campaign is None or campaign.history is None:
+            return None
+        # A new attribution is numbered where it is certain that a row of it is opened.
+        is_open = self.book.stand_open(campaign, at)
+        is_met = (update.channel, update.deal_id) in campaign.numbers
+        if not (is_open or is_met) or self._why_not_name(campaign, update) is not None:
+            return None
+        label = label_of(update.currency, waits=False)
+        return campaign.row, campaign.number(update.channel, update.deal_id), label
 
     def _known(self, hashes: Mapping[int, int]) -> dict[int, int]:
         """The ordinals of those that are remembered, by place."""
@@ -256,6 +280,10 @@ class Stretch:
         """Why the campaign cannot take an update of that time, currency and attribution."""
         if cell is NOWHERE:
             return Why(reasons.SERIES_LIMIT, "event_time", _FULL.format("uncounted time cells of the campaign"))
+        return self._why_not_name(campaign, update)
+
+    def _why_not_name(self, campaign: Campaign, update: SpendUpdate) -> Why | None:
+        """Why the campaign cannot take an update of that currency and attribution, at any time."""
         if campaign.history is not None and not in_currency(campaign, update.currency):
             detail = f"the campaign is in {campaign.currency}, this in {update.currency}"
             return Why(reasons.CURRENCY_MISMATCH, "currency", detail)

@@ -25,9 +25,23 @@ from numpy.typing import NDArray
 
 from schemas.fields import CURRENCIES
 from worker.ledger.batches import PADDING, Packed
-from worker.ledger.cells import COUNT, QUARTER
+from worker.ledger.cells import COUNT, DAY, NEVER, QUARTER
+from worker.ledger.chains import BIN, EPOCH, HEAD, LONGEST, SINCE, UNTIL
 from worker.ledger.notes import COUNTS_END, IS_CREDIT
-from worker.ledger.sheet import ATTRIBUTION, CAMPAIGN, FULL, HI, LATEST, LO, NAME, NO_ROW, UPDATES, WIDTH, Sheet
+from worker.ledger.sheet import (
+    ATTRIBUTION,
+    CAMPAIGN,
+    FULL,
+    HI,
+    LATEST,
+    LO,
+    NAME,
+    NO_ROW,
+    UPDATES,
+    WAITS,
+    WIDTH,
+    Sheet,
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 Bytes = NDArray[np.uint8]
@@ -948,6 +962,180 @@ def rows_of(scanned: Scanned, identity: Identity, table: Rows, cells: Integers) 
     rows, strange = np.empty(len(scanned.ids), np.int64), np.empty(len(scanned.ids), np.int64)
     count = _find_rows(scanned, identity.new, table, cells, rows, strange)
     return rows, strange[:count]
+
+
+@loop
+def _place_rows(table: Rows, cells: Integers, rows: Integers, names: Integers) -> int:
+    """Let each name mean its row, and no other row have it; how many free slots were taken."""
+    mask, taken = np.uint64(len(table) - 1), 0
+    for place in range(len(rows)):
+        row, first, second = rows[place], names[place, 0], names[place, 1]
+        if row == NO_ROW:
+            continue
+        at, spot = np.uint64(first) & mask, np.uint64(len(table))
+        while table[at] != NO_ROW:
+            known = integer(table[at])
+            base = known * WIDTH + NAME
+            if known == row or (cells[base] == first and cells[base + 1] == second):
+                cells[base] = cells[base + 1] = 0
+                spot = min(spot, at) if spot < len(table) else at
+            at = (at + np.uint64(1)) & mask
+        if spot == np.uint64(len(table)):
+            spot = at
+            taken += 1
+        table[spot] = row
+        cells[row * WIDTH + NAME], cells[row * WIDTH + NAME + 1] = first, second
+    return taken
+
+
+def place_rows(table: Rows, cells: Integers, rows: Integers, names: Integers) -> int:
+    """From now on each of *names* means its row, if it is one; how many free slots of the table that took."""
+    taken: int = _place_rows(table, cells, rows, names)
+    return taken
+
+
+def without_quarter(scanned: Scanned, places: Integers) -> Integers:
+    """The names at *places* without their quarters of an hour."""
+    names = scanned.names[places]
+    names[:, 0] -= scanned.at[places] // _QUARTER * _SPREAD
+    return names
+
+
+class Ticks(NamedTuple):
+    """How ticks part time, as `cells.TickCuts` has it, and the epoch in which they do."""
+
+    last: int
+    next: int
+    every: int
+    epoch: int
+
+
+class Open(NamedTuple):
+    """What rows are opened in: the arrays of the sheet and of its chains, and the rows that are free."""
+
+    cells: Integers
+    labels: NDArray[np.int32]
+    dirty: Bytes
+    stands: Integers
+    next: NDArray[np.int32]
+    free: Integers
+
+
+@compiled
+def _cell_of(at: int, ticks: Ticks) -> tuple[int, int]:
+    """The cell of an instant where no plan parts the quarter: what `TickCuts.around` makes of it."""
+    lo = at - at % _QUARTER
+    hi = lo + _QUARTER
+    lo, hi = (max(lo, ticks.last + 1), hi) if ticks.last < at else (lo, min(hi, ticks.last + 1))
+    first = ticks.next + 1
+    if at < first:
+        return lo, min(hi, first)
+    since = at - (at - first) % ticks.every
+    return max(lo, since), min(hi, since + ticks.every)
+
+
+@compiled
+def _known_name(names: Integers, table: Rows, first: int, second: int) -> int:
+    mask = np.uint64(len(table) - 1)
+    slot = np.uint64(first) & mask
+    while table[slot] != 0:
+        number = integer(table[slot])
+        if names[number, 0] == first and names[number, 1] == second:
+            return number
+        slot = (slot + np.uint64(1)) & mask
+    return 0
+
+
+@compiled
+def _in_chain(into: Open, head: int, lo: int, hi: int, attribution: int, label: int) -> int:
+    """The row of the chain for an attribution in [lo, hi); NO_ROW if there is none, -1 if none may be added."""
+    found, count, row = NO_ROW, 0, head
+    while row != NO_ROW:
+        base = row * WIDTH
+        if into.cells[base + LO] == lo:
+            into.cells[base + HI] = hi
+            if into.cells[base + ATTRIBUTION] == attribution and into.labels[row] == label:
+                found = row
+        count += 1
+        row = integer(into.next[row])
+    if found == NO_ROW and (count >= LONGEST or (count > 0 and into.cells[head * WIDTH + LO] // DAY != lo // DAY)):
+        return -1
+    return found
+
+
+@compiled
+def _open_row(into: Open, row: int, lo: int, hi: int, attribution: int, campaign: int, label: int) -> None:
+    base = row * WIDTH
+    into.cells[base + LATEST], into.cells[base + LO], into.cells[base + HI] = NEVER, lo, hi
+    into.cells[base + ATTRIBUTION], into.cells[base + CAMPAIGN] = attribution, campaign
+    into.labels[row], into.dirty[row] = label, 1
+
+
+@loop
+def _open_rows(
+    scanned: Scanned,
+    places: Integers,
+    names: Integers,
+    table: Rows,
+    ticks: Ticks,
+    into: Open,
+    rows: Integers,
+    left: Integers,
+) -> tuple[int, int]:
+    """How many are left, as `open_rows` says it, and how many free rows were used."""
+    count = used = 0
+    for number in range(len(places)):
+        place = places[number]
+        at = scanned.at[place]
+        first = scanned.names[place, 0] - at // _QUARTER * _SPREAD
+        known = _known_name(names, table, first, scanned.names[place, 1])
+        campaign = names[known, 2]
+        left[count, 0], left[count, 1] = place, campaign if known else -1
+        if known == 0 or campaign >= len(into.stands):
+            count += 1
+            continue
+        stand = into.stands[campaign]
+        if stand[EPOCH] != ticks.epoch or not stand[SINCE] <= at < stand[UNTIL]:
+            count += 1
+            continue
+        lo, hi = _cell_of(at, ticks)
+        head, attribution, label = HEAD + stand[BIN], names[known, 3], names[known, 4] | (WAITS * stand[BIN])
+        row = _in_chain(into, stand[head], lo, hi, attribution, label)
+        if row < 0:
+            count += 1
+            continue
+        if row == NO_ROW:
+            row = into.free[used]
+            used += 1
+            _open_row(into, row, lo, hi, attribution, campaign, label)
+            into.next[row] = stand[head]
+            stand[head] = row
+        rows[place] = row
+    return count, used
+
+
+def open_rows(
+    scanned: Scanned, places: Integers, names: Integers, table: Rows, ticks: Ticks, sheet: Sheet, rows: Integers
+) -> Integers:
+    """
+    Put the rows of what is at *places* into *rows*, opened where there are none.
+
+    What cannot be opened here is left: its place, and its campaign; -1 where the name is not known.
+    """
+    lent = sheet.lend(len(places))
+    stands, following = sheet.chains.views()
+    into = Open(
+        sheet.view(),
+        np.frombuffer(sheet.labels, np.int32),
+        np.frombuffer(sheet.dirty, np.uint8),
+        stands,
+        following,
+        np.array(lent, np.int64),
+    )
+    left = np.empty((len(places) + 1, 2), np.int64)
+    count, used = _open_rows(scanned, places, names, table, ticks, into, rows, left)
+    sheet.give_back(lent[used:])
+    return left[:count]
 
 
 OTHER: Final = 0

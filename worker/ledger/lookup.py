@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    Integers = NDArray[np.int64]
+
 _SMALLEST: Final = 1 << 12
 
 
@@ -39,23 +41,13 @@ class Lookup:
 
         return np.frombuffer(self._table, np.uint32)
 
-    def put(self, row: int, first: int, second: int) -> None:
-        """From now on the name means *row*, and no other row has it."""
-        cells, table = self._sheet.cells, self._table
-        at = first & (len(table) - 1)
-        spot = -1
-        while known := table[at]:
-            base = known * WIDTH + NAME
-            if known == row or (cells[base] == first and cells[base + 1] == second):
-                cells[base] = cells[base + 1] = 0
-                spot = at if spot < 0 else spot
-            at = (at + 1) & (len(table) - 1)
-        base = row * WIDTH + NAME
-        cells[base], cells[base + 1] = first, second
-        table[at if spot < 0 else spot] = row
-        self._used += spot < 0
-        if self._used * 3 > len(table) * 2:
-            self._rebuild()
+    def put(self, rows: Integers, names: Integers) -> None:
+        """From now on each name means its row, if it is one, and no other row has it."""
+        from worker.ledger.kernel import place_rows
+
+        if (self._used + len(rows)) * 3 > len(self._table) * 2:
+            self._rebuild(len(rows))
+        self._used += place_rows(self.view(), self._sheet.view(), rows, names)
 
     def forget(self) -> None:
         """No row is known by any name."""
@@ -66,8 +58,8 @@ class Lookup:
         self._table = array("I", bytes(4 * _SMALLEST))
         self._used = 0
 
-    def _rebuild(self) -> None:
-        """A table of the rows that have a name, twice as large if they need it."""
+    def _rebuild(self, more: int) -> None:
+        """A table of the rows that have a name, large enough for *more*."""
         import numpy as np
 
         from worker.ledger.kernel import enter
@@ -76,8 +68,46 @@ class Lookup:
         rows = np.flatnonzero(view[NAME + 1 :: WIDTH])
         hashes = view[NAME::WIDTH][rows]
         size = _SMALLEST
-        while size < 3 * rows.size:
+        while size < 3 * (rows.size + more):
             size *= 2
         self._table = array("I", bytes(4 * size))
         self._used = rows.size
         enter(self.view(), hashes.view(np.uint64), rows.astype(np.uint32))
+
+
+_FIELDS: Final = 5
+"""Of who is known: the name, without its quarter, twice 64 bits; the campaign, the attribution, the label."""
+
+
+class Names:
+    """
+    Whom the names of updates mean, whatever the quarter: campaign, attribution and currency, as numbers.
+
+    Only of campaigns with a plan: which currency they take is settled for ever, and so is the rest.
+    """
+
+    def __init__(self) -> None:
+        self._known = array("q", bytes(8 * _FIELDS))
+        """Nobody is the first."""
+        self._table = array("I", bytes(4 * _SMALLEST))
+
+    def views(self) -> tuple[Integers, NDArray[np.uint32]]:
+        """Who is known, and the table of their numbers; they must be let go of before a name is put."""
+        import numpy as np
+
+        return np.frombuffer(self._known, np.int64).reshape(-1, _FIELDS), np.frombuffer(self._table, np.uint32)
+
+    def put(self, known: Integers) -> None:
+        """Know more names, which are not known yet."""
+        import numpy as np
+
+        from worker.ledger.kernel import enter
+
+        first = len(self._known) // _FIELDS
+        self._known.frombytes(known.tobytes())
+        count = first + len(known)
+        if count * 3 > len(self._table) * 2:
+            self._table = array("I", bytes(4 * 4 * len(self._table)))
+            first = 1
+        known, table = self.views()
+        enter(table, known[first:, 0].astype(np.uint64), np.arange(first, count, dtype=np.uint32))

@@ -20,11 +20,12 @@ have no end; so nothing ever overflows.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from worker.ledger.cells import COUNT, NEVER
+from worker.ledger.chains import Chains
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,6 +65,7 @@ def label_of(currency: str | None, *, waits: bool) -> int:
     return OPEN | waits * WAITS | int.from_bytes((currency or "").encode(), "big")
 
 
+@cache
 def currency_of(label: int) -> str | None:
     """The stated currency that a label tells."""
     letters = label & (OPEN - 1)
@@ -91,6 +93,7 @@ class Sheet:
         """See `label_of`; 0: the row is free."""
         self.big: dict[int, list[int]] = {}
         """What rows hold besides, where they were too full."""
+        self.chains = Chains()
         self.repacked: set[tuple[int, int]] = set()
         """(campaign, UTC day) of rows that became bytes of their day, or came of them, since it was last asked."""
         self._free: list[int] = []
@@ -126,6 +129,25 @@ class Sheet:
         self.cells.frombytes(bytes(8 * WIDTH * more))
         self.labels.frombytes(bytes(4 * more))
         self.dirty += bytes(more)
+        self.chains.add_rows(more)
+
+    def lend(self, count: int) -> list[int]:
+        """So many free rows, for who opens some of them."""
+        while len(self._free) < count:
+            self._grow()
+        start = len(self._free) - count
+        lent = self._free[start:]
+        del self._free[start:]
+        return lent
+
+    def give_back(self, rows: Iterable[int]) -> None:
+        """Those that were lent and not opened."""
+        self._free += rows
+
+    def relabel(self, row: int, label: int) -> None:
+        """Let a row be known by another label."""
+        self.labels[row] = label
+        self.dirty[row] = 1
 
     def close(self, row: int) -> None:
         """Give a row back."""

@@ -76,11 +76,8 @@ def cut_for_ever(past: Past, campaign: Campaign, cuts: Sequence[int]) -> int | N
 
 def straddles_tick(campaign: Campaign, tick: int) -> bool:
     """Whether a pending cell holds something on both sides of *tick*, and nothing waits for it yet."""
-    pending, waiting = campaign.pending, campaign.waiting
-    # Cells lie within a UTC day.
-    if tick // DAY not in pending.days or (waiting is not None and waiting.cells):
-        return False
-    return any(start <= tick < pending.latest(cell) for start, cell in pending.day(tick // DAY).items())
+    waiting = campaign.waiting
+    return (waiting is None or not waiting.cells) and campaign.pending.straddles(tick)
 
 
 def cut_at_tick(past: Past, campaign: Campaign, tick: int) -> None:

@@ -2,7 +2,8 @@
 What a campaign has that no tick has counted: open cells by UTC day, their figures in the sheet.
 
 Rows are written as rows (see `journal`). A day nobody folds into is packed to bytes, and they are its record: a
-campaign without a plan is never counted, and may wait for years.
+campaign without a plan is never counted, and may wait for years. Rows that the compiled loops opened are in a chain
+on the sheet (see `chains`) until somebody asks for their cells; most are counted before.
 """
 
 from __future__ import annotations
@@ -50,16 +51,46 @@ class Uncounted:
     *waits*: for an open tick.
     """
 
-    __slots__ = ("cells", "days", "names", "row", "sheet", "waits")
+    __slots__ = ("_cells", "_days", "names", "row", "sheet", "waits")
 
     def __init__(self, sheet: Sheet, row: int, names: list[Attribution], *, waits: bool = False) -> None:
         self.sheet = sheet
         self.waits = waits
         self.row = row
         self.names = names
-        self.days: dict[int, OpenDay | PackedDay] = {}
-        self.cells = 0
+        self._days: dict[int, OpenDay | PackedDay] = {}
+        self._cells = 0
+        """How many are in the days."""
+
+    @property
+    def days(self) -> dict[int, OpenDay | PackedDay]:
+        """The cells by UTC day, nothing being in the chain any more."""
+        chained = self.chained()
+        if chained:
+            self.sheet.chains.link(self.row, (), waits=self.waits)
+            for row in reversed(chained):
+                self.take_up(row)
+        return self._days
+
+    @property
+    def cells(self) -> int:
         """How many there are."""
+        chained = self.chained()
+        return self._cells + len({self.sheet.get(row, on_sheet.LO) for row in chained}) if chained else self._cells
+
+    @property
+    def has_days(self) -> bool:
+        """Whether there are several; a chain is of one."""
+        return len(self._days) > 1
+
+    @property
+    def is_chained(self) -> bool:
+        """Whether all there is, if anything, is in the chain."""
+        return not self._days
+
+    def chained(self) -> list[int]:
+        """The rows in the chain, the last one opened first."""
+        return self.sheet.chains.rows(self.row, waits=self.waits)
 
     def day(self, number: int) -> OpenDay:
         """The cells of a day, unpacked."""
@@ -70,7 +101,7 @@ class Uncounted:
             opened: OpenDay = {}
             self.days[number] = opened
             self.sheet.repacked.add((self.row, number))
-            self.cells -= day.cells
+            self._cells -= day.cells
             for packed in decode(day.data):
                 self.put(unpack_cell(number, packed, self.names))
             return opened
@@ -82,7 +113,8 @@ class Uncounted:
         cell = day.get(lo)
         if cell is None:
             cell = day[lo] = OpenCell(lo, hi)
-            self.cells += 1
+            self._cells += 1
+            self.sheet.chains.shut(self.row)
         elif cell.hi != hi:
             cell.hi = hi
             for row in cell.held.values():
@@ -100,10 +132,11 @@ class Uncounted:
     def take_up(self, row: int) -> None:
         """Know a row of the sheet that was read."""
         get = self.sheet.get
-        lo = get(row, on_sheet.LO)
-        cell = self.open(lo, lo)
-        name = self.names[get(row, on_sheet.ATTRIBUTION)]
-        cell.held[name.channel, name.deal_id, currency_of(self.sheet.labels[row])] = row
+        self.open(get(row, on_sheet.LO), get(row, on_sheet.HI)).held[self._key(row)] = row
+
+    def _key(self, row: int) -> Key:
+        name = self.names[self.sheet.get(row, on_sheet.ATTRIBUTION)]
+        return name.channel, name.deal_id, currency_of(self.sheet.labels[row])
 
     def put(self, cell: Cell) -> None:
         """Add a cell's figures to what is here."""
@@ -130,6 +163,9 @@ class Uncounted:
 
     def take_through(self, instant: int) -> list[Cell]:
         """Take the cells away that begin by an instant; what they held, in order of time."""
+        chained = self.chained()
+        if chained:
+            return self._take_chained(chained, instant)
         taken = []
         last = instant // DAY
         for number in sorted(number for number in self.days if number <= last):
@@ -140,10 +176,49 @@ class Uncounted:
                 taken.append(self.value(cell))
                 for row in cell.held.values():
                     self.sheet.close(row)
-            self.cells -= len(due)
+            self._cells -= len(due)
             if not day:
                 del self.days[number]
         return taken
+
+    def _take_chained(self, chained: list[int], instant: int) -> list[Cell]:
+        """The same of a chain: no cell is made but for what is taken."""
+        get, taken, kept = self.sheet.get, dict[int, Cell](), list[int]()
+        for row in reversed(chained):
+            lo = get(row, on_sheet.LO)
+            if lo > instant:
+                kept.append(row)
+                continue
+            cell = taken.get(lo)
+            if cell is None:
+                cell = taken[lo] = Cell(lo, get(row, on_sheet.HI))
+            cell.held[self._key(row)] = self.sheet.holding(row)
+            self.sheet.close(row)
+        self.sheet.chains.link(self.row, kept, waits=self.waits)
+        return [taken[lo] for lo in sorted(taken)]
+
+    def take_in(self, other: Uncounted) -> None:
+        """Take all that *other* has; a whole chain as it is, where nothing is here."""
+        chained = other.chained()
+        self.sheet.chains.shut(self.row)
+        if not chained or self.cells:
+            for cell in other.all():
+                self.put(other.take(cell))
+            return
+        self.sheet.chains.link(self.row, (), waits=other.waits)
+        self.sheet.chains.link(self.row, reversed(chained), waits=self.waits)
+        for row in chained:
+            self.sheet.relabel(row, label_of(currency_of(self.sheet.labels[row]), waits=self.waits))
+
+    def straddles(self, instant: int) -> bool:
+        """Whether a cell holds something on both sides of an instant."""
+        get, chained = self.sheet.get, self.chained()
+        if chained:
+            return any(get(row, on_sheet.LO) <= instant < get(row, on_sheet.LATEST) for row in chained)
+        # Cells lie within a UTC day.
+        number = instant // DAY
+        cells = self.day(number).items() if number in self._days else ()
+        return any(start <= instant < self.latest(cell) for start, cell in cells)
 
     def drop(self, cell: OpenCell) -> None:
         """Take a cell away."""
@@ -152,7 +227,7 @@ class Uncounted:
         number = cell.lo // DAY
         day = self.day(number)
         del day[cell.lo]
-        self.cells -= 1
+        self._cells -= 1
         if not day:
             del self.days[number]
 
@@ -169,8 +244,9 @@ class Uncounted:
 
     def spend(self) -> int:
         """The spend in all cells."""
-        spend, total = self.sheet.spend, 0
-        for day in self.days.values():
+        spend = self.sheet.spend
+        total = sum(map(spend, self.chained()))
+        for day in self._days.values():
             if isinstance(day, PackedDay):
                 total += day.spend
             else:
@@ -211,4 +287,4 @@ class Uncounted:
         if packed:
             spend = sum(unpack_spend(number, cell)[2] for cell in packed)
             self.days[number] = PackedDay(len(packed), spend, encode(packed))
-            self.cells += len(packed)
+            self._cells += len(packed)

@@ -1,0 +1,82 @@
+"""
+The rows of a campaign in a chain on the sheet, so that compiled loops can find them, and open more.
+
+    campaign  | since, until | epoch | waits | first pending row, first waiting row
+    row       | the next one of its chain
+
+After a tick nearly each update of a uniform feed opens a row: its cell is one of a quarter of an hour, cut where ticks
+cut it, and nothing about that has to be asked. A campaign *stands open* for such rows between two cuts of its plan
+([since, until)), as long as no tick has moved (its epoch is the book's), and while all its rows there are in the chain:
+few of them, and of one UTC day. Whoever has to look into cells takes the chain apart (`uncounted`); then the campaign
+is shut, and what comes is looked up one by one until the next tick has taken it all away.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+SINCE: Final = 0
+UNTIL: Final = 1
+EPOCH: Final = 2
+BIN: Final = 3
+HEAD: Final = 4
+"""Of what is pending; behind it, of what waits."""
+STAND: Final = 6
+"""Columns of a campaign."""
+
+LONGEST: Final = 32
+"""Rows of a chain: it is walked whenever a row may have to be opened."""
+
+
+class Chains:
+    """The chains of a sheet."""
+
+    def __init__(self) -> None:
+        self._stands = array("q")
+        self._next = array("i", [0])
+
+    def add_rows(self, more: int) -> None:
+        """The sheet has more rows."""
+        self._next.frombytes(bytes(4 * more))
+
+    def rows(self, campaign: int, *, waits: bool) -> list[int]:
+        """The chain of a campaign, the last row opened first."""
+        at, rows = campaign * STAND + HEAD + waits, []
+        row = self._stands[at] if at < len(self._stands) else 0
+        while row:
+            rows.append(row)
+            row = self._next[row]
+        return rows
+
+    def link(self, campaign: int, rows: Iterable[int], *, waits: bool) -> None:
+        """Let *rows* be the chain of a campaign that has had one."""
+        before = campaign * STAND + HEAD + waits
+        self._stands[before] = 0
+        for row in rows:
+            self._next[row] = self._stands[before]
+            self._stands[before] = row
+
+    def open(self, campaign: int, since: int, until: int, epoch: int, *, waits: bool) -> None:
+        """Let rows be opened in [since, until) while the epoch lasts."""
+        base = campaign * STAND
+        if base >= len(self._stands):
+            self._stands.frombytes(bytes(8 * STAND * (64 + campaign + campaign // 8) - 8 * len(self._stands)))
+        self._stands[base : base + HEAD] = array("q", (since, until, epoch, waits))
+
+    def shut(self, campaign: int) -> None:
+        """Let no row be opened until it is open again."""
+        base = campaign * STAND
+        if base < len(self._stands):
+            self._stands[base + SINCE] = self._stands[base + UNTIL] = 0
+
+    def views(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """Both as arrays; they must be let go of before a campaign stands open or the sheet grows."""
+        import numpy as np
+
+        return np.frombuffer(self._stands, np.int64).reshape(-1, STAND), np.frombuffer(self._next, np.int32)
