@@ -107,9 +107,8 @@ def project(ground: Ground, campaign: Standing, as_of: int) -> Projection:
     if not num:
         return Projection(None, None, _observed(ground, campaign) if is_spent else None, _NOTHING_EXPECTED, rolling)
     learned, reason = (None, None) if ground.plan.projection == "run_rate" else _learned(ground, days)
-    path = None if learned is None else _learned_path(learned, spend, at)
-    if path is not None:
-        final = path(flight.end)
+    if learned is not None:
+        final = _learned_by(learned, spend, at, flight.end)
     elif as_of >= flight.end or spend <= 0:
         # At the end nothing is still to come, even where a flight was cut short after it and the course bent later.
         final = spend, 1
@@ -121,10 +120,7 @@ def project(ground: Ground, campaign: Standing, as_of: int) -> Projection:
     if is_spent:
         exhausted_at = _observed(ground, campaign)
     elif as_of < flight.end and final[0] * campaign.scale >= campaign.budget * final[1]:
-        if path is None and ground.is_even:
-            exhausted_at = exhausted_evenly(campaign, as_of)
-        else:
-            exhausted_at = _exhausted_at(ground, path or _run_rate(ground, campaign), campaign, as_of)
+        exhausted_at = _exhausted_at(ground, learned, campaign, as_of)
     return Projection("run_rate" if learned is None else learned.method, final, exhausted_at, reason, rolling)
 
 
@@ -171,10 +167,19 @@ def exhausted_evenly(campaign: Standing, as_of: int) -> int | None:
     return flight.start + lasts if flight.start + lasts < flight.end else None
 
 
-def _exhausted_at(ground: Ground, path: Path, campaign: Standing, as_of: int) -> int | None:
-    """When the path uses the budget up; it is looked for first about where the last tick found it."""
+def _exhausted_at(ground: Ground, learned: Learned | None, campaign: Standing, as_of: int) -> int | None:
+    """
+    When the path uses up a budget that it has reached by the end; None where that is the end.
+
+    On a course that bends it is looked for, first about where the last tick found it.
+    """
+    if learned is not None:
+        return _exhausted_as_learned(learned, campaign, as_of)
+    if ground.is_even:
+        return exhausted_evenly(campaign, as_of)
     near: list[int] = ground.history.kept("exhaustion", ground.version, lambda: [as_of])
-    found = first_reaching(path, (campaign.budget, campaign.scale), as_of, campaign.flight.end, near[0])
+    path, budget = _run_rate(ground, campaign), (campaign.budget, campaign.scale)
+    found = first_reaching(path, budget, as_of, campaign.flight.end, near[0])
     if found is not None:
         near[0] = found
     return found
@@ -301,15 +306,18 @@ def _learned(ground: Ground, days: Days | None) -> tuple[Learned | None, str | N
     return trailing, reason
 
 
-def _learned_path(learned: Learned, spend: int, as_of: int) -> Path:
-    density, nanos, unit = learned.density, learned.nanos, learned.unit
-    before = density.reached(as_of)
+def _learned_by(learned: Learned, spend: int, as_of: int, instant: int) -> Ratio:
+    """S + R(x) - R(t): what is spent by an instant, in nanos."""
+    num, den = _less(learned.density.reached(instant), learned.density.reached(as_of))
+    return spend * den * learned.unit + num * learned.nanos, den * learned.unit
 
-    def path(instant: int) -> Ratio:
-        num, den = _less(density.reached(instant), before)
-        return spend * den * unit + num * nanos, den * unit
 
-    return path
+def _exhausted_as_learned(learned: Learned, campaign: Standing, as_of: int) -> int | None:
+    """The first instant x with R(x) = R(t) + B - S, more than R(t); None where that is the end or later."""
+    num, den = learned.density.reached(as_of)
+    left, of = (campaign.budget - campaign.figures[0] * campaign.scale) * learned.unit, campaign.scale * learned.nanos
+    at = learned.density.first_at((num * of + left * den, den * of))
+    return at if at < campaign.flight.end else None
 
 
 def _trailing(ground: Ground, days: Days) -> Learned | None:
