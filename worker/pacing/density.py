@@ -262,10 +262,14 @@ def _minus(one: Ratio, other: Ratio) -> Ratio:
 
 def dark_time(blackouts: Sequence[Flight], start: int, end: int) -> int:
     """
-    The nanoseconds of [start, end) that are blacked out.
+    The nanoseconds of [start, end) that are blacked out; *blackouts* are in order and apart.
 
     >>> dark_time((Flight(10, 20), Flight(30, 40)), 15, 32)
     7
     """
     touched = [each for each in blackouts if each.start < end and start < each.end]
-    return sum([min(end, each.end) - max(start, each.start) for each in touched])
+    if not touched:
+        return 0
+    # Only the first may have begun before, and only the last go on.
+    before, after = max(0, start - touched[0].start), max(0, touched[-1].end - end)
+    return sum([each.end - each.start for each in touched]) - before - after
