@@ -295,6 +295,11 @@ def _learned(ground: Ground, days: Days | None) -> tuple[Learned | None, str | N
     """What the plan's method learns from the days, or a simpler one where they are few and why; None for run_rate."""
     if days is None:
         return None, f"the days of {ground.plan.timezone} do not begin on quarters of an hour"
+    key = ground.version, days.today, tuple(days.spends[: days.number])
+    return ground.history.kept("learned", key, lambda: _learned_from(ground, days))
+
+
+def _learned_from(ground: Ground, days: Days) -> tuple[Learned | None, str | None]:
     reason = None
     if ground.plan.projection == "seasonal":
         reason = _too_few_for_seasons(ground, days)
@@ -361,11 +366,6 @@ def _parts(ground: Ground, days: Days, *, with_hours: bool) -> tuple[tuple[int, 
 
 def _too_few_for_seasons(ground: Ground, days: Days) -> str | None:
     """Why the weekdays cannot be told apart yet."""
-    key = ground.version, days.today, days.number
-    return ground.history.kept("too few", key, lambda: _why_too_few(ground, days))
-
-
-def _why_too_few(ground: Ground, days: Days) -> str | None:
     parts, _ = _parts(ground, days, with_hours=True)
     weights = ground.plan.calendar.weekday_weights
     counts = [0] * _WEEK
@@ -388,22 +388,17 @@ def _weekday(days: Days, place: int) -> int:
 def _seasonal(ground: Ground, days: Days) -> Learned:
     """A density whose weekdays weigh what they were seen to spend, in nanos, with the plan's hours and blackouts."""
     parts, whole = _parts(ground, days, with_hours=True)
-    key = ground.version, days.today, days.number, tuple(days.spends[: days.number])
-
-    def make() -> Learned:
-        means, unit = weekday_means(
-            [
-                (_weekday(days, place), _NEWEST - (days.number - place - 1) // _WEEK, days.spends[place], part)
-                for place, part in enumerate(parts)
-                if part
-            ],
-            whole,
-        )
-        weights = ground.plan.calendar.weekday_weights or (1,) * _WEEK
-        weekdays = tuple(mean if weight else 0 for mean, weight in zip(means, weights, strict=True))
-        return Learned("seasonal", Density(_calendar_with(ground.plan, weekdays, with_hours=True)), 1, unit)
-
-    return ground.history.kept("seasonal", key, make)
+    means, unit = weekday_means(
+        [
+            (_weekday(days, place), _NEWEST - (days.number - place - 1) // _WEEK, days.spends[place], part)
+            for place, part in enumerate(parts)
+            if part
+        ],
+        whole,
+    )
+    weights = ground.plan.calendar.weekday_weights or (1,) * _WEEK
+    weekdays = tuple(mean if weight else 0 for mean, weight in zip(means, weights, strict=True))
+    return Learned("seasonal", Density(_calendar_with(ground.plan, weekdays, with_hours=True)), 1, unit)
 
 
 def weekday_means(seen: Sequence[tuple[int, int, int, int]], whole: int) -> tuple[list[int], int]:
