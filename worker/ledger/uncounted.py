@@ -8,11 +8,11 @@ on the sheet (see `chains`) until somebody asks for their cells; most are counte
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from worker.ledger import sheet as on_sheet
-from worker.ledger.cells import ATTRIBUTION, COUNT, DAY, LATEST, NEVER, UPDATES, Cell, Key
+from worker.ledger.cells import ATTRIBUTION, COUNT, DAY, LATEST, UPDATES, Cell, Key
 from worker.ledger.packing import decode, encode, pack_cells, unpack_cell, unpack_spend
 from worker.ledger.sheet import Sheet, currency_of, label_of
 from worker.pacing import Attribution
@@ -151,10 +151,6 @@ class Uncounted:
         copy.held = {key: holding(row) for key, row in cell.held.items()}
         return copy
 
-    def latest(self, cell: OpenCell) -> int:
-        """The latest event time in a cell."""
-        return max((self.sheet.get(row, on_sheet.LATEST) for row in cell.held.values()), default=NEVER)
-
     def take(self, cell: OpenCell) -> Cell:
         """Take a cell away; what it held."""
         value = self.value(cell)
@@ -212,13 +208,13 @@ class Uncounted:
 
     def straddles(self, instant: int) -> bool:
         """Whether a cell holds something on both sides of an instant."""
-        get, chained = self.sheet.get, self.chained()
-        if chained:
-            return any(get(row, on_sheet.LO) <= instant < get(row, on_sheet.LATEST) for row in chained)
+        cells, width, lo, latest = self.sheet.cells, on_sheet.WIDTH, on_sheet.LO, on_sheet.LATEST
+        rows: Iterable[int] = self.chained()
         # Cells lie within a UTC day.
         number = instant // DAY
-        cells = self.day(number).items() if number in self._days else ()
-        return any(start <= instant < self.latest(cell) for start, cell in cells)
+        if not rows and number in self._days:
+            rows = (row for cell in self.day(number).values() for row in cell.held.values())
+        return any(cells[row * width + lo] <= instant < cells[row * width + latest] for row in rows)
 
     def drop(self, cell: OpenCell) -> None:
         """Take a cell away."""

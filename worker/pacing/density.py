@@ -22,7 +22,7 @@ Instants and lengths are nanoseconds; weights are integers of any one unit.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
@@ -127,7 +127,7 @@ def density_of(calendar: Calendar) -> Density:
 class Density:
     """The integral of a calendar's density."""
 
-    __slots__ = ("_ends", "_hours", "_known", "_lost", "_starts", "_vanished", "_week", "_zone")
+    __slots__ = ("_ends", "_hours", "_known", "_lost", "_starts", "_vanished", "_week", "_won", "_zone")
 
     def __init__(self, calendar: Calendar) -> None:
         self._zone = calendar.timezone
@@ -139,6 +139,8 @@ class Density:
         self._starts = [blackout.start for blackout in calendar.blackouts]
         self._ends = [blackout.end for blackout in calendar.blackouts]
         self._lost = self._losses(calendar.blackouts)
+        self._won = [_minus(self._weight(start), lost) for start, lost in zip(self._starts, self._lost, strict=False)]
+        """What is reached by the start of each blackout."""
         self._known: dict[int, Ratio] = {}
         """Of the instants asked for lately: the tick and the flight's end are, again and again."""
 
@@ -167,6 +169,18 @@ class Density:
         lost, of = self._lost[past]
         return (num * of - lost * den, den * of) if lost else (num, den)
 
+    def first_at(self, weight: Ratio) -> int:
+        """
+        The first instant before which so much weight lies, from the origin of `reached`.
+
+        >>> Density(Calendar(blackouts=(Flight(10, 20),))).first_at((25, 2))
+        23
+        """
+        num, den = weight
+        past = bisect_left(self._won, True, key=lambda won: won[0] * den >= num * won[1])
+        lost, of = self._lost[past]
+        return self._first_at(num * of + lost * den, den * of)
+
     def _weight(self, instant: int) -> Ratio:
         """The same without blackouts."""
         if not self._week:
@@ -181,6 +195,37 @@ class Density:
             if vanished < ordinal:
                 before -= self._of_weekday((vanished - 1) % _WEEK)
         return before * whole + self._of_weekday(weekday) * part, whole
+
+    def _first_at(self, num: int, den: int) -> int:
+        """The first instant with a weight of num / den before it, without blackouts."""
+        if not self._week:
+            return -(-num // den)
+        for vanished in self._vanished:
+            weeks, weekday = divmod(vanished - 1, _WEEK)
+            if num > (weeks * self._week[-1] + self._week[weekday]) * den:
+                num += self._of_weekday(weekday) * den
+        # The last day that begins with less than that, of those that carry something.
+        weeks, rest = divmod((num - 1) // den, self._week[-1])
+        weekday = bisect_right(self._week, rest) - 1
+        before = weeks * self._week[-1] + self._week[weekday]
+        day = local_day(self._zone, weeks * _WEEK + weekday + 1)
+        return self._in_day(day, num - before * den, den * self._of_weekday(weekday))
+
+    def _in_day(self, day: LocalDay, num: int, den: int) -> int:
+        """The first instant of a day before which num / den of its weight lies: more than nothing."""
+        if not self._hours:
+            return day.start - (-num * (day.end - day.start) // den)
+        if not day.hours:
+            part = -(-num * self._hours[-1] * HOUR // den)
+            hour = bisect_right(self._hours, (part - 1) // HOUR) - 1
+            return day.start + hour * HOUR - ((self._hours[hour] * HOUR - part) // self._of_hour(hour))
+        ends = list(accumulate((self._of_hour(hour) * (end - start) for start, end, hour in day.hours), initial=0))
+        if not ends[-1]:
+            return day.start - (-num * (day.end - day.start) // den)
+        part = -(-num * ends[-1] // den)
+        place = bisect_left(ends, part) - 1
+        start, _, hour = day.hours[place]
+        return start - ((ends[place] - part) // self._of_hour(hour))
 
     def _of_weekday(self, weekday: int) -> int:
         return self._week[weekday + 1] - self._week[weekday]
@@ -217,10 +262,14 @@ def _minus(one: Ratio, other: Ratio) -> Ratio:
 
 def dark_time(blackouts: Sequence[Flight], start: int, end: int) -> int:
     """
-    The nanoseconds of [start, end) that are blacked out.
+    The nanoseconds of [start, end) that are blacked out; *blackouts* are in order and apart.
 
     >>> dark_time((Flight(10, 20), Flight(30, 40)), 15, 32)
     7
     """
     touched = [each for each in blackouts if each.start < end and start < each.end]
-    return sum([min(end, each.end) - max(start, each.start) for each in touched])
+    if not touched:
+        return 0
+    # Only the first may have begun before, and only the last go on.
+    before, after = max(0, start - touched[0].start), max(0, touched[-1].end - end)
+    return sum([each.end - each.start for each in touched]) - before - after

@@ -81,6 +81,9 @@ class Piece(NamedTuple):
             return budget, 1
         start, scale = anchor
         num, den = self.track.share(as_of)
+        if not (start or gone):
+            # Most scopes are never bent: B C(t), which is what the rest comes to.
+            return budget * num, den
         done, left = num * of - gone * den, (of - gone) * den
         expected = start * left + (budget * scale - start) * done
         return max(0, min(expected, budget * scale * left)), scale * left

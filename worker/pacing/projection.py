@@ -107,9 +107,8 @@ def project(ground: Ground, campaign: Standing, as_of: int) -> Projection:
     if not num:
         return Projection(None, None, _observed(ground, campaign) if is_spent else None, _NOTHING_EXPECTED, rolling)
     learned, reason = (None, None) if ground.plan.projection == "run_rate" else _learned(ground, days)
-    path = None if learned is None else _learned_path(learned, spend, at)
-    if path is not None:
-        final = path(flight.end)
+    if learned is not None:
+        final = _learned_by(learned, spend, at, flight.end)
     elif as_of >= flight.end or spend <= 0:
         # At the end nothing is still to come, even where a flight was cut short after it and the course bent later.
         final = spend, 1
@@ -121,10 +120,7 @@ def project(ground: Ground, campaign: Standing, as_of: int) -> Projection:
     if is_spent:
         exhausted_at = _observed(ground, campaign)
     elif as_of < flight.end and final[0] * campaign.scale >= campaign.budget * final[1]:
-        if path is None and ground.is_even:
-            exhausted_at = exhausted_evenly(campaign, as_of)
-        else:
-            exhausted_at = _exhausted_at(ground, path or _run_rate(ground, campaign), campaign, as_of)
+        exhausted_at = _exhausted_at(ground, learned, campaign, as_of)
     return Projection("run_rate" if learned is None else learned.method, final, exhausted_at, reason, rolling)
 
 
@@ -171,10 +167,19 @@ def exhausted_evenly(campaign: Standing, as_of: int) -> int | None:
     return flight.start + lasts if flight.start + lasts < flight.end else None
 
 
-def _exhausted_at(ground: Ground, path: Path, campaign: Standing, as_of: int) -> int | None:
-    """When the path uses the budget up; it is looked for first about where the last tick found it."""
+def _exhausted_at(ground: Ground, learned: Learned | None, campaign: Standing, as_of: int) -> int | None:
+    """
+    When the path uses up a budget that it has reached by the end; None where that is the end.
+
+    On a course that bends it is looked for, first about where the last tick found it.
+    """
+    if learned is not None:
+        return _exhausted_as_learned(learned, campaign, as_of)
+    if ground.is_even:
+        return exhausted_evenly(campaign, as_of)
     near: list[int] = ground.history.kept("exhaustion", ground.version, lambda: [as_of])
-    found = first_reaching(path, (campaign.budget, campaign.scale), as_of, campaign.flight.end, near[0])
+    path, budget = _run_rate(ground, campaign), (campaign.budget, campaign.scale)
+    found = first_reaching(path, budget, as_of, campaign.flight.end, near[0])
     if found is not None:
         near[0] = found
     return found
@@ -292,6 +297,11 @@ def _learned(ground: Ground, days: Days | None) -> tuple[Learned | None, str | N
     """What the plan's method learns from the days, or a simpler one where they are few and why; None for run_rate."""
     if days is None:
         return None, f"the days of {ground.plan.timezone} do not begin on quarters of an hour"
+    key = ground.version, days.today, tuple(days.spends[: days.number])
+    return ground.history.kept("learned", key, lambda: _learned_from(ground, days))
+
+
+def _learned_from(ground: Ground, days: Days) -> tuple[Learned | None, str | None]:
     reason = None
     if ground.plan.projection == "seasonal":
         reason = _too_few_for_seasons(ground, days)
@@ -303,15 +313,18 @@ def _learned(ground: Ground, days: Days | None) -> tuple[Learned | None, str | N
     return trailing, reason
 
 
-def _learned_path(learned: Learned, spend: int, as_of: int) -> Path:
-    density, nanos, unit = learned.density, learned.nanos, learned.unit
-    before = density.reached(as_of)
+def _learned_by(learned: Learned, spend: int, as_of: int, instant: int) -> Ratio:
+    """S + R(x) - R(t): what is spent by an instant, in nanos."""
+    num, den = _less(learned.density.reached(instant), learned.density.reached(as_of))
+    return spend * den * learned.unit + num * learned.nanos, den * learned.unit
 
-    def path(instant: int) -> Ratio:
-        num, den = _less(density.reached(instant), before)
-        return spend * den * unit + num * nanos, den * unit
 
-    return path
+def _exhausted_as_learned(learned: Learned, campaign: Standing, as_of: int) -> int | None:
+    """The first instant x with R(x) = R(t) + B - S, more than R(t); None where that is the end or later."""
+    num, den = learned.density.reached(as_of)
+    left, of = (campaign.budget - campaign.figures[0] * campaign.scale) * learned.unit, campaign.scale * learned.nanos
+    at = learned.density.first_at((num * of + left * den, den * of))
+    return at if at < campaign.flight.end else None
 
 
 def _trailing(ground: Ground, days: Days) -> Learned | None:
@@ -355,11 +368,6 @@ def _parts(ground: Ground, days: Days, *, with_hours: bool) -> tuple[tuple[int, 
 
 def _too_few_for_seasons(ground: Ground, days: Days) -> str | None:
     """Why the weekdays cannot be told apart yet."""
-    key = ground.version, days.today, days.number
-    return ground.history.kept("too few", key, lambda: _why_too_few(ground, days))
-
-
-def _why_too_few(ground: Ground, days: Days) -> str | None:
     parts, _ = _parts(ground, days, with_hours=True)
     weights = ground.plan.calendar.weekday_weights
     counts = [0] * _WEEK
@@ -382,22 +390,17 @@ def _weekday(days: Days, place: int) -> int:
 def _seasonal(ground: Ground, days: Days) -> Learned:
     """A density whose weekdays weigh what they were seen to spend, in nanos, with the plan's hours and blackouts."""
     parts, whole = _parts(ground, days, with_hours=True)
-    key = ground.version, days.today, days.number, tuple(days.spends[: days.number])
-
-    def make() -> Learned:
-        means, unit = weekday_means(
-            [
-                (_weekday(days, place), _NEWEST - (days.number - place - 1) // _WEEK, days.spends[place], part)
-                for place, part in enumerate(parts)
-                if part
-            ],
-            whole,
-        )
-        weights = ground.plan.calendar.weekday_weights or (1,) * _WEEK
-        weekdays = tuple(mean if weight else 0 for mean, weight in zip(means, weights, strict=True))
-        return Learned("seasonal", Density(_calendar_with(ground.plan, weekdays, with_hours=True)), 1, unit)
-
-    return ground.history.kept("seasonal", key, make)
+    means, unit = weekday_means(
+        [
+            (_weekday(days, place), _NEWEST - (days.number - place - 1) // _WEEK, days.spends[place], part)
+            for place, part in enumerate(parts)
+            if part
+        ],
+        whole,
+    )
+    weights = ground.plan.calendar.weekday_weights or (1,) * _WEEK
+    weekdays = tuple(mean if weight else 0 for mean, weight in zip(means, weights, strict=True))
+    return Learned("seasonal", Density(_calendar_with(ground.plan, weekdays, with_hours=True)), 1, unit)
 
 
 def weekday_means(seen: Sequence[tuple[int, int, int, int]], whole: int) -> tuple[list[int], int]:

@@ -231,6 +231,44 @@ def test_a_density_is_what_adding_up_quarters_of_an_hour_gives(
         assert between(density, flight.start, at) == added.until(Fraction(at, NANOS)) * unit
 
 
+@given(calendar=CALENDARS, flight=STRETCH, share=st.fractions(0, 1).filter(bool))
+@settings(max_examples=300, deadline=None)
+def test_the_first_instant_with_a_weight_before_it_is_the_first(
+    calendar: Calendar, flight: Flight, share: Fraction
+) -> None:
+    check_first(Density(calendar), flight.start, flight.end, share)
+
+
+@pytest.mark.parametrize("share", [Fraction(1, 10**12), *(Fraction(part, 9) for part in range(1, 10))], ids=str)
+@pytest.mark.parametrize(
+    ("calendar", "first", "last"),
+    [
+        pytest.param(Calendar("Pacific/Apia", WEEKDAYS), date(2011, 12, 28), date(2012, 1, 2), id="a day left out"),
+        pytest.param(Calendar(BERLIN, WEEKDAYS, HOURS), date(2026, 3, 28), date(2026, 3, 30), id="23 hours"),
+        pytest.param(Calendar(BERLIN, (), HOURS), date(2026, 10, 24), date(2026, 10, 26), id="25 hours"),
+        pytest.param(Calendar(BERLIN, (), ONLY_2), date(2026, 3, 28), date(2026, 3, 30), id="a day without its hour"),
+        pytest.param(
+            Calendar(BERLIN, WEEKDAYS, HOURS, (Flight(midnight(BERLIN, date(2026, 4, 2)), midnight(BERLIN, date(2026, 4, 4))),)),
+            date(2026, 4, 1), date(2026, 4, 6), id="a blackout",
+        ),
+    ],
+)  # fmt: skip
+def test_the_first_instant_with_a_weight_before_it_on_odd_days(
+    calendar: Calendar, first: date, last: date, share: Fraction
+) -> None:
+    check_first(Density(calendar), midnight(calendar.timezone, first), midnight(calendar.timezone, last), share)
+
+
+def check_first(density: Density, start: int, end: int, share: Fraction) -> None:
+    """What lies before the first instant with so much weight is that, and not an instant earlier."""
+    whole = between(density, start, end)
+    if whole:
+        weight = Fraction(*density.reached(start)) + share * whole
+        at = density.first_at(weight.as_integer_ratio())
+        assert start < at <= end
+        assert Fraction(*density.reached(at)) >= weight > Fraction(*density.reached(at - 1))
+
+
 def test_where_no_weight_lies_nothing_is_ever_planned() -> None:
     dark = Calendar(blackouts=(Flight(0, 100),))
     for curve in (Curve(), Curve("loaded", NANOS), Curve("finish_early", NANOS)):
