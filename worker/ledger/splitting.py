@@ -80,7 +80,7 @@ def straddles_tick(campaign: Campaign, tick: int) -> bool:
     # Cells lie within a UTC day.
     if tick // DAY not in pending.days or (waiting is not None and waiting.cells):
         return False
-    return any(start <= tick < pending.latest(cell) for start, cell in pending.day(tick // DAY).items())
+    return any(start <= tick and pending.is_after(cell, tick) for start, cell in pending.day(tick // DAY).items())
 
 
 def cut_at_tick(past: Past, campaign: Campaign, tick: int) -> None:

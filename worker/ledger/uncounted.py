@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from worker.ledger import sheet as on_sheet
-from worker.ledger.cells import ATTRIBUTION, COUNT, DAY, LATEST, NEVER, UPDATES, Cell, Key
+from worker.ledger.cells import ATTRIBUTION, COUNT, DAY, LATEST, UPDATES, Cell, Key
 from worker.ledger.packing import decode, encode, pack_cells, unpack_cell, unpack_spend
 from worker.ledger.sheet import Sheet, currency_of, label_of
 from worker.pacing import Attribution
@@ -118,9 +118,10 @@ class Uncounted:
         copy.held = {key: holding(row) for key, row in cell.held.items()}
         return copy
 
-    def latest(self, cell: OpenCell) -> int:
-        """The latest event time in a cell."""
-        return max((self.sheet.get(row, on_sheet.LATEST) for row in cell.held.values()), default=NEVER)
+    def is_after(self, cell: OpenCell, instant: int) -> bool:
+        """Whether anything in a cell is dated after an instant."""
+        cells = self.sheet.cells
+        return any(cells[row * on_sheet.WIDTH + on_sheet.LATEST] > instant for row in cell.held.values())
 
     def take(self, cell: OpenCell) -> Cell:
         """Take a cell away; what it held."""
