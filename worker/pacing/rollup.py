@@ -96,6 +96,8 @@ def parted(amount: Ratio) -> Parted:
     ((2, (1, 3)), (2, (-1, 2)), (0, (-1, 3)), (2, (0, 1)))
     """
     num, den = amount
+    if den == 1:
+        return num, NO_REST
     whole, over = divmod(num, den)
     if not over:
         return whole, NO_REST
@@ -112,6 +114,8 @@ def added(one: Rest, other: Rest) -> Rest:
     >>> added((1, 4), (-1, 6)), added((1, 4), None), added((1, 1 << 7000), (1, 3**7000))
     ((1, 12), None, None)
     """
+    if other is NO_REST:
+        return one
     if one is None or other is None:
         return None
     (num, den), (more, of) = one, other
