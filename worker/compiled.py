@@ -10,8 +10,15 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numba
+import numpy as np
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+there = np.uint64
+"""What makes an index of a position, which is never negative: numba looks for the end of an array otherwise."""
+
+integer: Callable[[Any], int] = np.int64  # type: ignore[assignment]
+"""What makes a number one of 64 bits with a sign; to those who look at types it is an int."""
 
 
 def compiled(function: F) -> F:

@@ -22,9 +22,10 @@ ROOT: Final = Path(__file__).parents[2]
 # package or module: what of this project it may import. The longest name that fits a module decides.
 MAY_IMPORT: Final = {
     "schemas": ("schemas",),
-    "worker.pacing": ("schemas", "worker.pacing"),
+    "worker.compiled": (),
+    "worker.pacing": ("schemas", "worker.compiled", "worker.pacing"),
     "worker.intake": ("schemas", "worker.pacing"),
-    "worker.ledger": ("schemas", "worker.pacing", "worker.intake", "worker.ledger"),
+    "worker.ledger": ("schemas", "worker.compiled", "worker.pacing", "worker.intake", "worker.ledger"),
     # A second opinion on the ledger is one only as long as it asks the ledger nothing.
     "worker.audit.recount": ("schemas",),
     "worker.outlook.published": ("schemas",),

@@ -16,14 +16,13 @@ looks for changes in the file of a function alone. What is imported here is comp
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from schemas.fields import CURRENCIES
+from worker.compiled import compiled, integer, loop, there
 from worker.ledger.batches import PADDING, Packed
 from worker.ledger.cells import COUNT, DAY, NEVER, QUARTER
 from worker.ledger.chains import BIN, EPOCH, HEAD, LONGEST, SINCE, UNTIL
@@ -43,34 +42,10 @@ from worker.ledger.sheet import (
     Sheet,
 )
 
-F = TypeVar("F", bound=Callable[..., Any])
 Bytes = NDArray[np.uint8]
 Words = NDArray[np.uint64]
 Integers = NDArray[np.int64]
 Rows = NDArray[np.uint32]
-
-
-there: Final = np.uint64
-"""What makes an index of a position, which is never negative: numba looks for the end of an array otherwise."""
-
-integer: Callable[[Any], int] = np.int64  # type: ignore[assignment]
-"""What makes a number one of 64 bits with a sign; to those who look at types it is an int."""
-
-
-def compiled(function: F) -> F:
-    """*function* as machine code within that of the loops that call it."""
-    made: F = numba.njit(nogil=True)(function)
-    return made
-
-
-def loop(function: F) -> F:
-    """*function* as machine code, kept for the next process: in NUMBA_CACHE_DIR, beside this file, or with the user."""
-    made: F
-    try:
-        made = numba.njit(cache=True, nogil=True)(function)
-    except RuntimeError:  # nowhere to keep it
-        made = compiled(function)
-    return made
 
 
 def _array(data: bytes) -> Bytes:

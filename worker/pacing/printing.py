@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.fields import NANOS
-from worker.compiled import compiled, loop
+from worker.compiled import compiled, integer, loop
 from worker.pacing.amounts import DAY
 from worker.pacing.rows import (
     AHEAD,
@@ -49,7 +49,6 @@ from worker.pacing.rows import (
     OP_END,
     OP_EXHAUSTED,
     OP_EXPECTED,
-    OP_FUTURE,
     OP_ID,
     OP_IMPRESSIONS,
     OP_LATE,
@@ -126,7 +125,7 @@ def _wider(number: Wide, by: Any) -> tuple[Any, Any, Any]:
 
 @compiled
 def _is_less(one: Wide, other: Wide) -> bool:
-    return one[0] < other[0] or (one[0] == other[0] and one[1] < other[1])
+    return bool(one[0] < other[0] or (one[0] == other[0] and one[1] < other[1]))
 
 
 @compiled
@@ -152,16 +151,16 @@ def _minus(one: Wide, other: Wide) -> Wide:
 @compiled
 def _bits(number: Wide) -> int:
     """How many bits a wide number has."""
-    word, bits = number[1], np.int64(0)
+    word, bits = number[1], integer(0)
     if number[0]:
-        word, bits = number[0], np.int64(64)
-    step = np.int64(32)
+        word, bits = number[0], integer(64)
+    step = integer(32)
     while step:
         over = word >> _WORD(step)
         if over:
             word, bits = over, bits + step
         step >>= 1
-    return bits + np.int64(word)
+    return bits + integer(word)
 
 
 @compiled
@@ -178,11 +177,11 @@ def _up(number: Wide, by: int) -> Wide:
 def _divided(number: Wide, by: Wide) -> tuple[int, Wide]:
     """The quotient, of less than 63 bits, and the rest."""
     if not (number[0] or by[0]):
-        return np.int64(number[1] // by[1]), (_WORD(0), number[1] % by[1])
+        return integer(number[1] // by[1]), (_WORD(0), number[1] % by[1])
     shift = _bits(number) - _bits(by)
     if shift < 0:
-        return np.int64(0), number
-    quotient, part = np.int64(0), _up(by, shift)
+        return integer(0), number
+    quotient, part = integer(0), _up(by, shift)
     for _ in range(shift + 1):
         quotient <<= 1
         if not _is_less(number, part):
@@ -419,7 +418,7 @@ def _is_plain(row: Integers, tick: int) -> bool:
         takes = takes or (place > 0 and side == 2)
     if row[MOVES] and gives and takes:
         return False
-    return _signals(row, gone, length, _exhausted(row, gone, length)) == row[UP]
+    return bool(_signals(row, gone, length, _exhausted(row, gone, length)) == row[UP])
 
 
 # -- the snapshot ------------------------------------------------------------------------------------------------------
@@ -502,7 +501,89 @@ def _band(row: Integers, tick: int) -> int:
 
 
 @compiled
-def _printed(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917  # one branch an op
+def _of_scope(out: Bytes, at: int, op: int, row: Integers, scope: int, tick: int) -> int:  # noqa: PLR0911  # one an op
+    """Print a figure of a scope; where it ends."""
+    gone, length, digits = tick // NANOS - row[START], row[END] - row[START], row[DIGITS]
+    if op == OP_SPEND:
+        return _money(out, at, row[scope + SPEND], digits)
+    if op == OP_EXPECTED:
+        return _derived(out, at, _times(row[scope + BUDGET], gone), length, digits)
+    if op == OP_PACING:
+        return _number(out, at, _pacing(row, scope, gone, length), 100, 2)
+    if op == OP_DEVIATION:
+        return _number(out, at, _pacing(row, scope, gone, length) - 10_000, 100, 2)
+    if op == OP_IMPRESSIONS:
+        return _digits(out, at, row[scope + IMPRESSIONS])
+    if row[scope + (IMPRESSIONS if op == OP_CPM else REQUESTS)] == 0:
+        return _copied(out, at, _NULL, 0, 4)
+    if op == OP_CPM:
+        return _derived(out, at, _times(row[scope + SPEND], 1_000), row[scope + IMPRESSIONS], digits)
+    return _number(out, at, _fill(row, scope), 10_000, 4)
+
+
+@compiled
+def _of_campaign(  # noqa: C901, PLR0911  # one return an op
+    out: Bytes, at: int, op: int, row: Integers, band: int, tick: int
+) -> int:
+    """Print a figure of the campaign that is told of no other scope, and no projection; where it ends."""
+    gone, length, digits = tick // NANOS - row[START], row[END] - row[START], row[DIGITS]
+    budget, spend = row[HEAD + BUDGET], row[HEAD + SPEND]
+    if op == OP_USED:
+        return _number(out, at, _hundredths(_times(spend, 1), _times(budget, 1), 10_000), 100, 2)
+    if op == OP_ELAPSED:
+        return _number(out, at, _hundredths(_times(gone, 1), _times(length, 1), 10_000), 100, 2)
+    if op == OP_BAND:
+        return _copied(out, at, _BAND_TEXT, _BAND_STARTS[band], _BAND_STARTS[band + 1])
+    if op == OP_VARIANCE:
+        is_over, gap = _gap(row, HEAD, gone, length)
+        points = _hundredths(gap, _times(budget, length), 10_000)
+        return _number(out, at, points if is_over else -points, 100, 2)
+    if op == OP_REMAINING:
+        return _money(out, at, budget - spend, digits)
+    if op == OP_REQUIRED:
+        return _derived(out, at, _times(budget - spend, 86_400), row[END] - tick // NANOS, digits)
+    if op == OP_THROUGH:
+        return _copied(out, at, _NULL, 0, 4) if row[THROUGH] == NONE else _time(out, at, row[THROUGH])
+    if op == OP_ROLLING:
+        return _copied(out, at, _NULL, 0, 4) if row[ROLLING] == NONE else _number(out, at, row[ROLLING], 100, 2)
+    return _money(out, at, row[LATE] if op == OP_LATE else row[FUTURE], digits)
+
+
+@compiled
+def _of_projection(out: Bytes, at: int, op: int, row: Integers, tick: int) -> int:
+    """Print a figure of the campaign's projection, at its pace to date; where it ends."""
+    gone, length, digits = tick // NANOS - row[START], row[END] - row[START], row[DIGITS]
+    final = _times(row[HEAD + SPEND], length)
+    if op == OP_PROJECTED:
+        return _derived(out, at, final, gone, digits)
+    if op == OP_CAPPED:
+        budget = row[HEAD + BUDGET]
+        if _is_less(_times(budget, gone), final):
+            return _derived(out, at, _times(budget, 1), 1, digits)
+        return _derived(out, at, final, gone, digits)
+    exhausted = _exhausted(row, gone, length)
+    if exhausted == NONE:
+        return _copied(out, at, _NULL, 0, 4)
+    if op == OP_EXHAUSTED:
+        return _time(out, at, exhausted)
+    left = _times(row[END] * NANOS - exhausted, 1)
+    return _number(out, at, _hundredths(left, _times(DAY, 1), 10_000), 10_000, 4)
+
+
+@compiled
+def _worst_child(out: Bytes, at: int, template: Bytes, row: Integers, tick: int) -> int:
+    """Print the channel that is furthest off its plan; where it ends."""
+    gone, length = tick // NANOS - row[START], row[END] - row[START]
+    worst = _worst(row, gone, length)
+    begin, end = _name(template, worst)
+    at = _copied(out, at, template, begin, end)
+    at = _number(out, at, _pacing(row, HEAD + worst * SCOPE, gone, length) - 10_000, 100, 2)
+    out[at] = 125
+    return at + 1
+
+
+@compiled
+def _printed(  # noqa: C901, PLR0913, PLR0917  # what stands in a snapshot, one branch an op
     out: Bytes,
     at: int,
     template: Bytes,
@@ -514,82 +595,29 @@ def _printed(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917  # one branch an
     position: Bytes,
 ) -> int:
     """Print a snapshot; where it ends."""
-    second, digits = tick // NANOS, row[DIGITS]
-    gone, length = second - row[START], row[END] - row[START]
-    budget, spend = row[HEAD + BUDGET], row[HEAD + SPEND]
-    scope, pacing = HEAD, _pacing(row, HEAD, gone, length)
-    exhausted = _exhausted(row, gone, length)
-    for byte in template:
-        if byte >= OPS:
-            out[at] = byte
+    scope = HEAD
+    for op in template:
+        if op >= OPS:
+            out[at] = op
             at += 1
-        elif byte == OP_END:
+        elif op == OP_END:
             break
-        elif byte == OP_NEXT:
+        elif op == OP_NEXT:
             scope += SCOPE
-            pacing = _pacing(row, scope, gone, length)
-        elif byte == OP_ID:
+        elif op == OP_ID:
             at = _copied(out, at, identity, 0, ID_BYTES)
-        elif byte == OP_TICK:
+        elif op == OP_TICK:
             at = _copied(out, at, tick_text, 0, len(tick_text))
-        elif byte == OP_POSITION:
+        elif op == OP_POSITION:
             at = _copied(out, at, position, 0, len(position))
-        elif byte == OP_SPEND:
-            at = _money(out, at, row[scope + SPEND], digits)
-        elif byte == OP_EXPECTED:
-            at = _derived(out, at, _times(row[scope + BUDGET], gone), length, digits)
-        elif byte in (OP_PACING, OP_DEVIATION):
-            at = _number(out, at, pacing if byte == OP_PACING else pacing - 10_000, 100, 2)
-        elif byte == OP_USED:
-            at = _number(out, at, _hundredths(_times(spend, 1), _times(budget, 1), 10_000), 100, 2)
-        elif byte == OP_ELAPSED:
-            at = _number(out, at, _hundredths(_times(gone, 1), _times(length, 1), 10_000), 100, 2)
-        elif byte == OP_BAND:
-            at = _copied(out, at, _BAND_TEXT, _BAND_STARTS[band], _BAND_STARTS[band + 1])
-        elif byte == OP_VARIANCE:
-            is_over, gap = _gap(row, HEAD, gone, length)
-            points = _hundredths(gap, _times(budget, length), 10_000)
-            at = _number(out, at, points if is_over else -points, 100, 2)
-        elif byte == OP_REMAINING:
-            at = _money(out, at, budget - spend, digits)
-        elif byte == OP_REQUIRED:
-            at = _derived(out, at, _times(budget - spend, 86_400), row[END] - second, digits)
-        elif byte in (OP_PROJECTED, OP_CAPPED):
-            final = _times(spend, length)
-            if byte == OP_CAPPED and _is_less(_times(budget, gone), final):
-                at = _derived(out, at, _times(budget, 1), 1, digits)
-            else:
-                at = _derived(out, at, final, gone, digits)
-        elif byte == OP_EXHAUSTED:
-            at = _copied(out, at, _NULL, 0, 4) if exhausted == NONE else _time(out, at, exhausted)
-        elif byte == OP_DARK:
-            if exhausted == NONE:
-                at = _copied(out, at, _NULL, 0, 4)
-            else:
-                left = _times(row[END] * NANOS - exhausted, 1)
-                at = _number(out, at, _hundredths(left, _times(DAY, 1), 10_000), 10_000, 4)
-        elif byte == OP_THROUGH:
-            at = _copied(out, at, _NULL, 0, 4) if row[THROUGH] == NONE else _time(out, at, row[THROUGH])
-        elif byte in (OP_LATE, OP_FUTURE):
-            at = _money(out, at, row[LATE] if byte == OP_LATE else row[FUTURE], digits)
-        elif byte == OP_ROLLING:
-            at = _copied(out, at, _NULL, 0, 4) if row[ROLLING] == NONE else _number(out, at, row[ROLLING], 100, 2)
-        elif byte == OP_WORST:
-            worst = _worst(row, gone, length)
-            begin, end = _name(template, worst)
-            at = _copied(out, at, template, begin, end)
-            off = _pacing(row, HEAD + worst * SCOPE, gone, length) - 10_000
-            at = _number(out, at, off, 100, 2)
-            out[at] = 125
-            at += 1
-        elif byte == OP_IMPRESSIONS:
-            at = _digits(out, at, row[scope + IMPRESSIONS])
-        elif row[scope + (IMPRESSIONS if byte == OP_CPM else REQUESTS)] == 0:
-            at = _copied(out, at, _NULL, 0, 4)
-        elif byte == OP_CPM:
-            at = _derived(out, at, _times(row[scope + SPEND], 1_000), row[scope + IMPRESSIONS], digits)
+        elif op < OP_USED:
+            at = _of_scope(out, at, op, row, scope, tick)
+        elif op == OP_WORST:
+            at = _worst_child(out, at, template, row, tick)
+        elif op in (OP_PROJECTED, OP_CAPPED, OP_EXHAUSTED, OP_DARK):
+            at = _of_projection(out, at, op, row, tick)
         else:
-            at = _number(out, at, _fill(row, scope), 10_000, 4)
+            at = _of_campaign(out, at, op, row, band, tick)
     return at
 
 

@@ -40,12 +40,15 @@ USED_BEFORE, AHEAD, EXHAUSTION = 1, 2, 4
 
 # -- a template --------------------------------------------------------------------------------------------------------
 
+OP_END, OP_NEXT, OP_ID, OP_TICK, OP_POSITION = range(5)
+"""Where the snapshot ends, the next scope, and texts. After OP_END the channels are named, each ended so."""
+OP_SPEND, OP_EXPECTED, OP_PACING, OP_DEVIATION, OP_IMPRESSIONS, OP_CPM, OP_FILL = range(5, 12)
+"""Figures of the scope."""
 (
-    OP_END, OP_ID, OP_TICK, OP_SPEND, OP_EXPECTED, OP_PACING, OP_DEVIATION, OP_USED, OP_ELAPSED, OP_VARIANCE, OP_BAND,
-    OP_REMAINING, OP_REQUIRED, OP_PROJECTED, OP_EXHAUSTED, OP_DARK, OP_THROUGH, OP_LATE, OP_WORST, OP_FUTURE,
-    OP_POSITION, OP_CAPPED, OP_ROLLING, OP_IMPRESSIONS, OP_CPM, OP_FILL, OP_NEXT, OPS,
-) = range(28)  # fmt: skip
-"""What stands at an op; OP_NEXT goes on to the next scope. After OP_END the channels are named, each ended so."""
+    OP_USED, OP_ELAPSED, OP_VARIANCE, OP_BAND, OP_REMAINING, OP_REQUIRED, OP_PROJECTED, OP_CAPPED, OP_EXHAUSTED,
+    OP_DARK, OP_THROUGH, OP_LATE, OP_FUTURE, OP_ROLLING, OP_WORST, OPS,
+) = range(12, 28)  # fmt: skip
+"""Figures of the campaign."""
 
 ID_BYTES: Final = 36
 FIGURE_BYTES: Final = 48

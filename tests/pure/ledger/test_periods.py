@@ -7,7 +7,7 @@ from typing import Any
 from schemas.fields import parse_time
 from tests.pure.ledger.world import World, plan, update
 from worker.ledger import LedgerLimits
-from worker.pacing import Event
+from worker.pacing import Event, Printed
 
 Json = dict[str, Any]
 
@@ -23,7 +23,7 @@ SPEND = [("07-15", "400"), ("07-31", "100.5"), ("08-01", "7"), ("08-20", "1200")
 TICKS = ["07-20", "08-01", "08-02", "08-25", "09-02", "10-02", "10-21", "10-22"]
 
 
-def told(*, restarts: bool) -> list[Event]:
+def told(*, restarts: bool) -> list[Event | Printed]:
     """What is told at every tick; a credit of July comes in August, and one of September after the flight."""
     world = World(LedgerLimits(tick_nanos=HOURLY))
     world.plan(plan(**MONTHLY))
@@ -41,7 +41,7 @@ def told(*, restarts: bool) -> list[Event]:
     return events
 
 
-def snapshots(events: list[Event]) -> list[tuple[Any, ...]]:
+def snapshots(events: list[Event | Printed]) -> list[tuple[Any, ...]]:
     bodies = [event.body for event in events if event.kind == "snapshot_taken"]
     return [
         (b["occurred_at"][5:10], b["period_end"][5:10], b["total_budget"], b["total_spend"], b["final"]) for b in bodies

@@ -14,7 +14,7 @@ from schemas.fields import format_time, parse_time
 from tests.pure.ledger.naive import NaiveCampaign
 from worker.ledger import Folded, Ledger, LedgerLimits, RecordBatch, ticking
 from worker.ledger.records import Record
-from worker.pacing import Counted, Event, PacingState, PlanHistory, plan_cuts, take_tick
+from worker.pacing import Counted, Event, PacingState, PlanHistory, Printed, plan_cuts, take_tick
 
 Json = dict[str, Any]
 
@@ -183,14 +183,14 @@ class World:
 
     # -- ticks
 
-    def tick(self, tick: int, most: int = 1000) -> list[Event]:
+    def tick(self, tick: int, most: int = 1000) -> list[Event | Printed]:
         """Take a whole tick."""
         self.ledger.open_tick(tick)
         return self.finish(most)
 
-    def finish(self, most: int = 1000) -> list[Event]:
+    def finish(self, most: int = 1000) -> list[Event | Printed]:
         """Judge whoever is left, and close the tick."""
-        events: list[Event] = []
+        events: list[Event | Printed] = []
         done = False
         while not done:
             told, _, done = self.ledger.tick_slice(most)

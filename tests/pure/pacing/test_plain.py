@@ -92,13 +92,14 @@ def plans(draw: DrawFn) -> Json:
     channels = [{"channel": name, "allocated_budget": f"{budget / (len(names) + 1):.0f}"} for name in names]
     warning, critical = draw(st.sampled_from([("0", "1"), ("10", "20"), ("5", "90"), ("50", "50"), ("1000", "2000")]))
     sides = ("underpacing", "overpacing")
-    limits = {
+    limits: Json = {
         f"{side}_{level}_pct": pct for side in sides for level, pct in (("warning", warning), ("critical", critical))
     }
-    limits |= draw(st.fixed_dictionaries({}, optional={
+    more: dict[str, st.SearchStrategy[Any]] = {
         "enter_ticks": st.integers(1, 3), "exit_ticks": st.integers(1, 3), "grace_days": st.integers(0, 5),
         "min_expected": st.sampled_from(["0", "100", "2000"]), "feed_lag_minutes": st.sampled_from([0, 0, 60]),
-    }))  # fmt: skip
+    }  # fmt: skip
+    limits |= draw(st.fixed_dictionaries({}, optional=more))
     return plan(
         total_budget=str(budget),
         currency=draw(st.sampled_from(["USD", "USD", "JPY", "KWD"])),
