@@ -998,7 +998,7 @@ class Open(NamedTuple):
 
 @compiled
 def _cell_of(at: int, ticks: Ticks) -> tuple[int, int]:
-    """The cell of an instant where no plan parts the quarter: what `TickCuts.around` makes of it."""
+    """The cell of an instant, but for the cuts of its plan: what `TickCuts.around` makes of a quarter."""
     lo = at - at % _QUARTER
     hi = lo + _QUARTER
     lo, hi = (max(lo, ticks.last + 1), hi) if ticks.last < at else (lo, min(hi, ticks.last + 1))
@@ -1074,6 +1074,7 @@ def _open_rows(
             count += 1
             continue
         lo, hi = _cell_of(at, ticks)
+        lo, hi = max(lo, stand[SINCE]), min(hi, stand[UNTIL])
         head, attribution, label = HEAD + stand[BIN], names[known, 3], names[known, 4] | (WAITS * stand[BIN])
         row = _in_chain(into, stand[head], lo, hi, attribution, label)
         if row < 0:

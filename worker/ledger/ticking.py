@@ -19,7 +19,7 @@ from worker.ledger.campaign import Campaign
 from worker.pacing import Counted, Event, PacingState, PlanHistory, Printed, print_rows, row_of, take_tick
 
 CELLS_A_CAMPAIGN: Final = 20
-"""A slice ends early at so many cells for each campaign it may judge: after a backlog one campaign has thousands."""
+"""A slice ends early at so many counted cells for each campaign it may judge: after a backlog one has thousands."""
 
 
 PRINTED_FROM: Final = 10
@@ -84,8 +84,9 @@ def tick_slice(book: Book, most: int) -> TickSlice:
         campaign_id = planned[stop]
         campaign = book.campaign(campaign_id)
         if campaign is not None and campaign.history is not None:
-            cells += campaign.cells
             turns.append(_count(book, campaign, campaign.history, book.tick))
+            counted = turns[-1].counted
+            cells += len(counted.new) if counted else 0
         book.tick_done = campaign_id
         stop += 1
     events = _judge(book, turns, book.tick)

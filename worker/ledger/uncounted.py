@@ -160,7 +160,7 @@ class Uncounted:
     def take_through(self, instant: int) -> list[Cell]:
         """Take the cells away that begin by an instant; what they held, in order of time."""
         chained = self.chained()
-        if chained:
+        if chained or not self._days:
             return self._take_chained(chained, instant)
         taken = []
         last = instant // DAY
@@ -190,7 +190,8 @@ class Uncounted:
                 cell = taken[lo] = Cell(lo, get(row, on_sheet.HI))
             cell.held[self._key(row)] = self.sheet.holding(row)
             self.sheet.close(row)
-        self.sheet.chains.link(self.row, kept, waits=self.waits)
+        if taken:
+            self.sheet.chains.link(self.row, kept, waits=self.waits)
         return [taken[lo] for lo in sorted(taken)]
 
     def take_in(self, other: Uncounted) -> None:

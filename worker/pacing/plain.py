@@ -20,7 +20,6 @@ from struct import pack
 from typing import Any, Final, NamedTuple
 
 import msgspec
-import numpy as np
 
 from schemas.fields import NANOS, round_half_even
 from worker.pacing import rows as to
@@ -155,46 +154,20 @@ def _holds(row: Row, state: PacingState, counted: Counted) -> bool:
 
 def print_rows(rows: Sequence[Row | None], as_of: int, position: dict[str, Any] | None) -> list[Printed | None]:
     """The snapshots as of a complete tick of the campaigns that are plain then; None for every other."""
-    from worker.pacing.printing import print_plain  # loading the compiled loop takes half a second
+    from worker.pacing.printing import print_snapshots  # loading the compiled loop takes half a second
 
     plain = [row for row in rows if row is not None]
     if not plain or as_of % NANOS:
         return [None] * len(rows)
-    tick, where = time_text(as_of), _encode(position)
+    tick = time_text(as_of)
     ids = [event_id("pacing.snapshot_taken", row.plan.campaign_id, tick) for row in plain]
-    templates, figures = [row.template for row in plain], [row.figures for row in plain]
-    widest = (
-        len(where)
-        + to.FIGURE_BYTES * 24
-        + max(len(row.template) + to.FIGURE_BYTES * len(row.figures) // 8 for row in plain)
+    told = [(identity, row.template, row.figures) for identity, row in zip(ids, plain, strict=True)]
+    texts = zip(plain, ids, print_snapshots(told, as_of, tick, _encode(position)), strict=True)
+    made = (
+        Printed(row.plan.campaign_id, identity, tick, BANDS[band], text, _child(row, as_of)) if text else None
+        for row, identity, (text, band) in texts
     )
-    out = np.empty(widest * len(plain), np.uint8)
-    ends, bands = np.empty(len(plain), np.int64), np.empty(len(plain), np.int64)
-    print_plain(
-        out,
-        np.frombuffer(b"".join(templates), np.uint8),
-        np.cumsum(list(map(len, templates))),
-        np.frombuffer(b"".join(figures), np.int64),
-        np.cumsum([len(each) // 8 for each in figures]),
-        as_of,
-        np.frombuffer("".join(ids).encode(), np.uint8),
-        np.frombuffer(tick.encode(), np.uint8),
-        np.frombuffer(where, np.uint8),
-        ends,
-        bands,
-    )
-    text, made, begin = out[: ends[-1]].tobytes(), [], 0
-    for row, identity, end, band in zip(plain, ids, ends.tolist(), bands.tolist(), strict=True):
-        printed = None
-        if end != begin:
-            child = _child(row, as_of)
-            printed = Printed(row.plan.campaign_id, identity, tick, BANDS[band], text[begin:end], child)
-        made.append(printed)
-        begin = end
-    if len(plain) == len(rows):
-        return made
-    each = iter(made)
-    return [None if row is None else next(each) for row in rows]
+    return [None if row is None else next(made) for row in rows]
 
 
 def _child(row: Row, as_of: int) -> Child:

@@ -12,6 +12,8 @@ floats of them. All compiled functions of the core are in this one file: numba's
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -26,6 +28,7 @@ from worker.pacing.rows import (
     DIGITS,
     END,
     EXHAUSTION,
+    FIGURE_BYTES,
     FURTHEST,
     FUTURE,
     HEAD,
@@ -622,7 +625,7 @@ def _printed(  # noqa: C901, PLR0913, PLR0917  # what stands in a snapshot, one 
 
 
 @loop
-def print_plain(  # noqa: PLR0913, PLR0917  # one call a slice
+def _print(  # noqa: PLR0913, PLR0917  # one call a slice
     out: Bytes,
     templates: Bytes,
     template_ends: Integers,
@@ -649,3 +652,32 @@ def print_plain(  # noqa: PLR0913, PLR0917  # one call a slice
             at = _printed(out, at, template, row, bands[campaign], tick, identity, tick_text, position)
         ends[campaign] = at
         template_begin, row_begin = template_ends[campaign], row_ends[campaign]
+
+
+def print_snapshots(
+    told: Sequence[tuple[str, bytes, bytes]], tick: int, tick_text: str, position: bytes
+) -> list[tuple[bytes, int]]:
+    """
+    The snapshot of each campaign, and the place of its band; an empty one of a campaign that is left to `tick`.
+
+    *told* are their ids, templates and rows, *tick* is a whole second, *position* the JSON of the ledger's.
+    """
+    ids, templates, rows = zip(*told, strict=True)
+    widest = max(len(template) + FIGURE_BYTES * len(row) // 8 for _, template, row in told) + len(position)
+    out = np.empty(widest * len(told), np.uint8)
+    ends, bands = np.empty(len(told), np.int64), np.empty(len(told), np.int64)
+    _print(
+        out,
+        np.frombuffer(b"".join(templates), np.uint8),
+        np.cumsum([len(template) for template in templates]),
+        np.frombuffer(b"".join(rows), np.int64),
+        np.cumsum([len(row) // 8 for row in rows]),
+        tick,
+        np.frombuffer("".join(ids).encode(), np.uint8),
+        np.frombuffer(tick_text.encode(), np.uint8),
+        np.frombuffer(position, np.uint8),
+        ends,
+        bands,
+    )
+    text, edges = out[: ends[-1]].tobytes(), [0, *ends.tolist()]
+    return [(text[begin:end], band) for (begin, end), band in zip(pairwise(edges), bands.tolist(), strict=True)]
