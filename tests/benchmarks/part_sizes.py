@@ -2,7 +2,8 @@
 What grows with the number of campaigns: throughput, the time of a tick, the time to come back after kill -9.
 
 For each size on a broker of its own: plans first, and folded; then the backlog, spread evenly over the campaigns;
-then, when the worker is idle, a whole tick; then kill -9 and a restart.
+then, when the worker is idle, a whole tick, which counts what came since the one before, and the next, which counts
+nothing; then kill -9 and a restart.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from functools import partial
 import psutil
 
 from tests.benchmarks.asked import Asked
-from tests.benchmarks.drains import Drained, WholeTick, check_totals, drained, fold_plans, wait_whole_tick
+from tests.benchmarks.drains import Drained, WholeTick, check_totals, drained, fold_plans, instant, wait_whole_tick
 from tests.benchmarks.feed import send
 from tests.benchmarks.machine import BROKER_CORE, WORKER_CORE
 from tests.benchmarks.report import Report
@@ -63,7 +64,9 @@ def _size(asked: Asked, campaigns: int, report: Report, ticks: dict[int, float])
             report.figure(f"updates/s over {campaigns:,} campaigns", *_speed(done))
             whole = wait_whole_tick(app, workers, done.end, campaigns, 6 * TICK_SECONDS + campaigns / 1_000)
             ticks[campaigns] = whole.seconds
-            report.figure(f"tick over {campaigns:,} campaigns", *_tick(campaigns, whole.seconds))
+            report.figure(f"tick over {campaigns:,} campaigns", *_tick(campaigns, whole.seconds, "with new spend"))
+            idle = wait_whole_tick(app, workers, instant(whole.tick), campaigns, 6 * TICK_SECONDS + campaigns / 1_000)
+            report.figure(f"the next over {campaigns:,} campaigns", *_tick(campaigns, idle.seconds, "with none"))
             workers[0].kill()
         what = f"totals of {campaigns:,} campaigns"
         _attempt(report, what, partial(_check, app, whole, backlog, report, what))
@@ -90,12 +93,13 @@ def _speed(done: Drained) -> tuple[str, str]:
     return f"{done.per_second:,.0f}", how
 
 
-def _tick(campaigns: int, seconds: float) -> tuple[str, str]:
+def _tick(campaigns: int, seconds: float, news: str) -> tuple[str, str]:
     how = (
         f"{seconds:.2f} s from the tick's time (or the end of the tick before) to the commit of its last event,"
-        f" {PARTITIONS} partitions on one core, three channels a campaign, no input meanwhile"
+        f" {PARTITIONS} partitions on one core, three channels a campaign, {news} since the tick before, no input"
+        " meanwhile"
     )
-    return f"{seconds / campaigns * 1e6:,.0f} µs a campaign", how
+    return f"{campaigns / seconds:,.0f} campaigns/s, {seconds / campaigns * 1e6:,.0f} µs each", how
 
 
 def _limit(ticks: dict[int, float]) -> tuple[str, str]:
