@@ -43,9 +43,10 @@ def campaign_id(number: int) -> str:
 
 
 def plans(campaigns: int, now: datetime) -> Iterator[Message]:
-    """One plan a campaign, in flight for a day already."""
+    """One plan a campaign, in flight for a day already; flights begin on whole seconds, as customers' do."""
+    start = now.replace(microsecond=0) - timedelta(days=1)
     for number in range(campaigns):
-        yield campaign_id(number), plan(number, now - timedelta(days=1))
+        yield campaign_id(number), plan(number, start)
 
 
 def plan(number: int, start: datetime) -> bytes:
