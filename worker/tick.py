@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 NANOS = 10**9
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "pacing")
 
-# Campaigns judged in one go, between two turns of the event loop: about ten milliseconds. Every partition that ticks
+# Campaigns judged in one go, between two turns of the event loop: two to ten milliseconds. Every partition that ticks
 # has such a turn before the next fold, and before each step of a checkpoint.
-TURN_CAMPAIGNS = 25
+TURN_CAMPAIGNS = 50
 LONGEST_SLEEP_SECONDS = 1.0
 
 

@@ -291,13 +291,14 @@ class Campaign:
 
     def count(self, tick: int, last: int | None) -> Counted:
         """Move what is due at *tick* into the totals; what the core is to know, *last* being the tick before."""
-        new, late = self._count_due(tick, last if self.is_ticked else None)
+        is_empty = self.pending.is_empty
+        new, late = ([], 0) if is_empty else self._count_due(tick, last if self.is_ticked else None)
         if new or not self.is_ticked:
             self.mark(CAMPAIGN)
         self.is_ticked = True
         return Counted(
             totals=self.totals,
-            future_spend=self.pending.spend(),
+            future_spend=0 if is_empty else self.pending.spend(),
             late_spend=late,
             data_through=None if self.latest == NEVER else self.latest,
             before=self._totals_before,

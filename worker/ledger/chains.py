@@ -54,6 +54,11 @@ class Chains:
             row = self._next[row]
         return rows
 
+    def has_rows(self, campaign: int, *, waits: bool) -> bool:
+        """Whether the chain of a campaign has any."""
+        at = campaign * STAND + HEAD + waits
+        return at < len(self._stands) and self._stands[at] != 0
+
     def link(self, campaign: int, rows: Iterable[int], *, waits: bool) -> None:
         """Let *rows* be the chain of a campaign that has had one."""
         before = campaign * STAND + HEAD + waits

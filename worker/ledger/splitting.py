@@ -76,8 +76,8 @@ def cut_for_ever(past: Past, campaign: Campaign, cuts: Sequence[int]) -> int | N
 
 def straddles_tick(campaign: Campaign, tick: int) -> bool:
     """Whether a pending cell holds something on both sides of *tick*, and nothing waits for it yet."""
-    waiting = campaign.waiting
-    return (waiting is None or not waiting.cells) and campaign.pending.straddles(tick)
+    pending, waiting = campaign.pending, campaign.waiting
+    return not pending.is_empty and (waiting is None or waiting.is_empty) and pending.straddles(tick)
 
 
 def cut_at_tick(past: Past, campaign: Campaign, tick: int) -> None:

@@ -79,6 +79,11 @@ class Uncounted:
         return self._cells + len({self.sheet.get(row, on_sheet.LO) for row in chained}) if chained else self._cells
 
     @property
+    def is_empty(self) -> bool:
+        """Whether there are none."""
+        return not self._days and not self.sheet.chains.has_rows(self.row, waits=self.waits)
+
+    @property
     def has_days(self) -> bool:
         """Whether there are several; a chain is of one."""
         return len(self._days) > 1
@@ -160,7 +165,7 @@ class Uncounted:
     def take_through(self, instant: int) -> list[Cell]:
         """Take the cells away that begin by an instant; what they held, in order of time."""
         chained = self.chained()
-        if chained or not self._days:
+        if chained:
             return self._take_chained(chained, instant)
         taken = []
         last = instant // DAY
@@ -190,8 +195,7 @@ class Uncounted:
                 cell = taken[lo] = Cell(lo, get(row, on_sheet.HI))
             cell.held[self._key(row)] = self.sheet.holding(row)
             self.sheet.close(row)
-        if taken:
-            self.sheet.chains.link(self.row, kept, waits=self.waits)
+        self.sheet.chains.link(self.row, kept, waits=self.waits)
         return [taken[lo] for lo in sorted(taken)]
 
     def take_in(self, other: Uncounted) -> None:
