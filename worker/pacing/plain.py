@@ -96,8 +96,7 @@ class _Ground(NamedTuple):
     places: dict[str, int]
     """Where the scope of each channel begins."""
     names: tuple[str, ...]
-    """The scopes as the state knows them, in their order; *keys* are the same."""
-    keys: frozenset[str]
+    """The scopes as the state knows them, in their order."""
 
 
 class Printed(msgspec.Struct, frozen=True, gc=False):
@@ -242,7 +241,6 @@ def _ground(history: PlanHistory, version: PlanVersion) -> _Ground:
         tuple(of_scopes),
         {channel.channel: place * to.SCOPE for place, channel in enumerate(plan.channels, 1)},
         names,
-        frozenset(names),
     )
 
 
@@ -305,9 +303,7 @@ def _made(
 
 def _scopes(ground: _Ground, state: PacingState, totals: Totals) -> list[int] | None:
     """The part of a row by scope; None where one of them is nothing that the compiled part knows of."""
-    if not state.deviations.keys() <= ground.keys:
-        return None
-    scopes = [*ground.scopes]
+    scopes, known = [*ground.scopes], 0
     for (channel, _), figures in totals.items():
         scopes[to.SPEND] += figures[SPEND]
         if channel is None or not ground.places:
@@ -319,10 +315,11 @@ def _scopes(ground: _Ground, state: PacingState, totals: Totals) -> list[int] | 
         scopes[place + to.IMPRESSIONS] += figures[IMPRESSIONS]
         scopes[place + to.REQUESTS] += figures[REQUESTS]
     for place, key in zip(range(to.LIFE, len(scopes), to.SCOPE), ground.names, strict=True):
-        life = state.deviations.get(key)
-        if life is not None:
+        if (life := state.deviations.get(key)) is not None:
             scopes[place] = _life(life, ground.plan.thresholds.enter_ticks)
-    return scopes if min(scopes) >= 0 and max(scopes) < to.LARGEST else None
+            known += 1
+    is_known = known == len(state.deviations) and min(scopes) >= 0 and max(scopes) < to.LARGEST
+    return scopes if is_known else None
 
 
 def _is_spike(plan: Plan, counted: Counted, day: Day, as_of: int) -> bool:
