@@ -11,8 +11,12 @@ from typing import Any, TypeVar
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+Bytes = NDArray[np.uint8]
+Integers = NDArray[np.int64]
 
 there = np.uint64
 """What makes an index of a position, which is never negative: numba looks for the end of an array otherwise."""

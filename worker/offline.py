@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from worker.events import encode_body, encode_event
+from worker.events import encode_event
 from worker.faults import Fault, Faults
 from worker.ledger import CampaignEvent, Ledger, RecordBatch
 from worker.ledger.accounts import AccountLedger
@@ -103,4 +103,4 @@ def read_caps(name: str, faults: Faults) -> AccountLedger:
 def account_lines(ledger: Ledger, accounts: AccountLedger, tick: int, *, first: bool = False) -> Iterator[bytes]:
     """The lines of the accounts, once the campaigns of *ledger* are judged."""
     judged = accounts.judge_all(tick, ledger.take_rollup(), first=first)
-    yield from (encode_body(event.body) + b"\n" for event in judged)
+    yield from (encode_event(event) + b"\n" for event in judged)

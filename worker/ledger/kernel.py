@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.fields import CURRENCIES
-from worker.compiled import compiled, integer, loop, there
+from worker.compiled import Bytes, Integers, compiled, integer, loop, there
 from worker.ledger.batches import PADDING, Packed
 from worker.ledger.cells import COUNT, DAY, NEVER, QUARTER
 from worker.ledger.chains import BIN, EPOCH, HEAD, LONGEST, SINCE, UNTIL
@@ -42,9 +42,7 @@ from worker.ledger.sheet import (
     Sheet,
 )
 
-Bytes = NDArray[np.uint8]
 Words = NDArray[np.uint64]
-Integers = NDArray[np.int64]
 Rows = NDArray[np.uint32]
 
 

@@ -43,7 +43,7 @@ USED_BEFORE: Final = "budget_used_before_period"
 AHEAD: Final = "ahead_of_period"
 EXHAUSTION: Final = "exhaustion_projected"
 
-_USED_PCT, _ELAPSED_PCT, _AHEAD_PP = 90, 80, 10
+USED_PCT, ELAPSED_PCT, AHEAD_PP = 90, 80, 10
 
 Told = tuple[str, Body]
 """How the sentence of a signal goes on after the name of its scope, and the evidence."""
@@ -73,7 +73,7 @@ def period_signals(plan: Plan, standing: Standing, projection: Projection, as_of
     """Whatever holds of a scope that stands so, but for its milestones."""
     used, budget = standing.figures[0] * standing.scale, standing.budget
     gone, length = _elapsed(standing, as_of)
-    if 100 * used > _USED_PCT * budget and 100 * gone < _ELAPSED_PCT * length:
+    if 100 * used > USED_PCT * budget and 100 * gone < ELAPSED_PCT * length:
         yield _signal(standing, USED_BEFORE, partial(_used_before, used, budget, gone, length))
     if is_ahead(standing, as_of):
         yield _signal(standing, AHEAD, partial(_ahead, used, budget, gone, length))
@@ -96,7 +96,7 @@ def _ahead(used: int, budget: int, gone: int, length: int) -> Told:
 def is_ahead(standing: Standing, as_of: int) -> bool:
     """Whether more of the budget is used than of the time, by more than 10 points: 90 before 80 is that, too."""
     gone, length = _elapsed(standing, as_of)
-    return 100 * standing.figures[0] * standing.scale * length > standing.budget * (100 * gone + _AHEAD_PP * length)
+    return 100 * standing.figures[0] * standing.scale * length > standing.budget * (100 * gone + AHEAD_PP * length)
 
 
 def _elapsed(standing: Standing, as_of: int) -> tuple[int, int]:

@@ -34,8 +34,9 @@ from worker.pacing.interruption import SILENCE
 from worker.pacing.period_signals import AHEAD, EXHAUSTION, USED_BEFORE
 from worker.pacing.plan import EVEN, LINEAR, Plan
 from worker.pacing.projection import Projection, days_before, rolling_pace
-from worker.pacing.rollup import Child, Worst
+from worker.pacing.rollup import Child, child_of
 from worker.pacing.snapshot import BANDS, Taken
+from worker.pacing.standing import Standing
 from worker.pacing.state import NOTHING_WATCHED, DeviationLife, PacingState
 from worker.pacing.tick import Tick, ground_of
 
@@ -107,7 +108,7 @@ class Printed(msgspec.Struct, frozen=True, gc=False):
     tick: str
     band: str
     text: bytes
-    child: Child | None
+    child: Child
 
     @property
     def kind(self) -> str:
@@ -170,14 +171,13 @@ def print_rows(rows: Sequence[Row | None], as_of: int, position: dict[str, Any] 
 
 
 def _child(row: Row, as_of: int) -> Child:
-    """What the campaign adds to its account: see `rollup.child_of`."""
+    """What the campaign adds to its account, at its pace to date."""
     plan, spend = row.plan, row.spend
     flight, budget = plan.flight, plan.total_budget
     gone, length = as_of - flight.start, flight.end - flight.start
-    base = budget * gone
-    worst = Worst(plan.campaign_id, spend * length - base, base)
-    projected = (spend * length, gone) if spend else (0, 1)
-    return Child(plan.account_id, plan.currency, True, (budget, 1), spend, (base, length), flight, projected, worst)
+    base, projected = budget * gone, (spend * length, gone) if spend else (0, 1)
+    standing = Standing("campaign", plan.campaign_id, budget, flight, [spend], (base, length), spend * length - base)
+    return child_of(plan, standing, projected, is_final=False)
 
 
 # -- what a plan gives -------------------------------------------------------------------------------------------------

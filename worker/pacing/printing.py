@@ -8,6 +8,7 @@ for byte what `tick` tells, and that `tick` tells nothing else.
 It is Python that numba compiles. Products of money and time need up to 170 bits: they are held as words of 64 bits
 without a sign, the highest first. Words and positions (int64) never meet in one expression, since numba would make
 floats of them. All compiled functions of the core are in this one file: numba's cache on disk sees no other.
+What is imported here is compiled in: `make clean` after changing it.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from schemas.fields import NANOS
-from worker.compiled import compiled, integer, loop
+from worker.compiled import Bytes, Integers, compiled, integer, loop
 from worker.pacing.amounts import DAY
+from worker.pacing.period_signals import AHEAD_PP, ELAPSED_PCT, MILESTONES_PCT, USED_PCT
 from worker.pacing.rows import (
     AHEAD,
     BUDGET,
@@ -87,10 +88,8 @@ from worker.pacing.rows import (
     UP,
     USED_BEFORE,
 )
-from worker.pacing.snapshot import BANDS
+from worker.pacing.snapshot import BAND_ENDS, BANDS
 
-Bytes = NDArray[np.uint8]
-Integers = NDArray[np.int64]
 Wide = tuple[Any, Any]
 """A number of 128 bits."""
 
@@ -98,8 +97,8 @@ _WORD = np.uint64
 _BANDS: Final = [f'"{band}"'.encode() for band in BANDS]
 _BAND_TEXT: Final = np.frombuffer(b"".join(_BANDS), np.uint8)
 _BAND_STARTS: Final = np.cumsum([0, *map(len, _BANDS)])
-_BAND_ENDS: Final = np.array([5, 10, 20, 30], np.int64)
-_MILESTONES: Final = np.array([50, 80, 90, 100], np.int64)
+_BAND_ENDS: Final = np.array(BAND_ENDS, np.int64)
+_MILESTONES: Final = np.array(MILESTONES_PCT, np.int64)
 _NULL: Final = np.frombuffer(b"null", np.uint8)
 
 
@@ -297,7 +296,7 @@ def _copied(out: Bytes, at: int, text: Bytes, begin: int, end: int) -> int:
 
 @compiled
 def _time(out: Bytes, at: int, nanos: int) -> int:
-    """An instant as a JSON string: the civil date of a day since 1970, by Neri and Schneider's way of counting eras."""
+    """An instant as a JSON string; the civil date of a day by Howard Hinnant's `civil_from_days`."""
     day, rest = nanos // DAY, nanos % DAY
     shifted = day + 719_468
     era = shifted // 146_097
@@ -387,9 +386,9 @@ def _signals(row: Integers, gone: int, length: int, exhausted: int) -> int:
     """The signals read from the campaign's figures that hold: see `period_signals`."""
     budget, spend = row[HEAD + BUDGET], row[HEAD + SPEND]
     up = 0
-    if _is_less(_times(budget, 90), _times(spend, 100)) and 100 * gone < 80 * length:
+    if _is_less(_times(budget, USED_PCT), _times(spend, 100)) and 100 * gone < ELAPSED_PCT * length:
         up |= USED_BEFORE
-    if _is_less(_times(budget, 100 * gone + 10 * length), _wide_product(spend, 100, length)):
+    if _is_less(_times(budget, 100 * gone + AHEAD_PP * length), _wide_product(spend, 100, length)):
         up |= AHEAD
     if exhausted != NONE and row[END] * NANOS - exhausted > DAY:
         up |= EXHAUSTION
@@ -409,7 +408,7 @@ def _is_plain(row: Integers, tick: int) -> bool:
     budget, spend = row[HEAD + BUDGET], row[HEAD + SPEND]
     if not (0 < gone < length and spend < budget and tick < row[SILENT]):
         return False
-    if row[TOLD] < 4 and not _is_less(_times(spend, 100), _times(budget, _MILESTONES[row[TOLD]])):
+    if row[TOLD] < len(_MILESTONES) and not _is_less(_times(spend, 100), _times(budget, _MILESTONES[row[TOLD]])):
         return False
     gives = takes = False
     for place in range(row[SCOPES]):
@@ -498,7 +497,7 @@ def _band(row: Integers, tick: int) -> int:
     gone, length = tick // NANOS - row[START], row[END] - row[START]
     whole = _times(row[HEAD + BUDGET], length)
     size, place = _wider(_gap(row, HEAD, gone, length)[1], 100), 0
-    while place < 4 and _is_lesser(_wider(whole, _BAND_ENDS[place]), size):
+    while place < len(_BAND_ENDS) and _is_lesser(_wider(whole, _BAND_ENDS[place]), size):
         place += 1
     return place
 

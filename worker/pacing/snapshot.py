@@ -29,7 +29,7 @@ from worker.pacing.standing import Standing
 Body = dict[str, Any]
 
 BANDS: Final = ("on_pace", "drift", "mild", "strong", "sharp")
-_BAND_ENDS: Final = (5, 10, 20, 30)
+BAND_ENDS: Final = (5, 10, 20, 30)
 """Upper ends of |variance_pp|, each inside its band."""
 
 
@@ -125,7 +125,7 @@ def band(gap: int, whole: int) -> str:
     ('on_pace', 'drift', 'sharp')
     """
     size = abs(gap) * 100
-    for most, name in zip(_BAND_ENDS, BANDS, strict=False):
+    for most, name in zip(BAND_ENDS, BANDS, strict=False):
         if size <= most * whole:
             return name
     return BANDS[-1]
