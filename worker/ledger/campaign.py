@@ -289,16 +289,15 @@ class Campaign:
 
     # -- counting
 
-    def count(self, tick: int, last: int | None) -> Counted:
-        """Move what is due at *tick* into the totals; what the core is to know, *last* being the tick before."""
-        is_empty = self.pending.is_empty
-        new, late = ([], 0) if is_empty else self._count_due(tick, last if self.is_ticked else None)
+    def count(self, due: Sequence[Cell], last: int | None) -> Counted:
+        """Move what is *due* into the totals; what the core is to know, *last* being the tick before."""
+        new, late = self._count_due(due, last if self.is_ticked else None) if due else ([], 0)
         if new or not self.is_ticked:
             self.mark(CAMPAIGN)
         self.is_ticked = True
         return Counted(
             totals=self.totals,
-            future_spend=0 if is_empty else self.pending.spend(),
+            future_spend=0 if self.pending.is_empty else self.pending.spend(),
             late_spend=late,
             data_through=None if self.latest == NEVER else self.latest,
             before=self._totals_before,
@@ -311,11 +310,11 @@ class Campaign:
             days=self._days,
         )
 
-    def _count_due(self, tick: int, last: int | None) -> tuple[list[tuple[int, Totals]], int]:
+    def _count_due(self, due: Sequence[Cell], last: int | None) -> tuple[list[tuple[int, Totals]], int]:
         """What is newly counted, cell by cell, and the nanos of it that are dated at or before the *last* tick."""
         new: list[tuple[int, Totals]] = []
         late = 0
-        for cell in self.pending.take_through(tick):
+        for cell in due:
             spend = cell.spend()
             if cell.held:
                 new.append((cell.lo, self._count_cell(cell, spend)))
@@ -357,9 +356,9 @@ class Campaign:
         """Add a cell, in which *spend* nanos are, to all that is counted; its figures by attribution."""
         counted: Totals = {}
         for held in cell.held.values():
-            name = self.names[held[ATTRIBUTION]]
-            _add(counted, name, held)
-            _add(self.totals, name, held)
+            name, figures = self.names[held[ATTRIBUTION]], held[:COUNT]
+            _add(self.totals, name, figures)
+            _add(counted, name, figures)
             self.latest = max(self.latest, held[LATEST])
         self._keep(cell)
         if self.rhythm is not None and self.rhythm.count(cell.lo, spend):

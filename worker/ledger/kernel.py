@@ -16,6 +16,7 @@ looks for changes in the file of a function alone. What is imported here is comp
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 
 from schemas.fields import CURRENCIES
 from worker.compiled import Bytes, Integers, compiled, integer, loop, there
+from worker.ledger import cells
 from worker.ledger.batches import PADDING, Packed
 from worker.ledger.cells import COUNT, DAY, NEVER, QUARTER
 from worker.ledger.chains import BIN, EPOCH, HEAD, LONGEST, SINCE, UNTIL
@@ -36,6 +38,11 @@ from worker.ledger.sheet import (
     LO,
     NAME,
     NO_ROW,
+    TAKEN,
+    TAKEN_HI,
+    TAKEN_LABEL,
+    TAKEN_LO,
+    TAKEN_ROW,
     UPDATES,
     WAITS,
     WIDTH,
@@ -1088,6 +1095,13 @@ def _open_rows(
     return count, used
 
 
+def _open(sheet: Sheet, free: Sequence[int]) -> Open:
+    """The sheet as the loops see it, with rows that are *free*."""
+    stands, following = sheet.chains.views()
+    labels, dirty = np.frombuffer(sheet.labels, np.int32), np.frombuffer(sheet.dirty, np.uint8)
+    return Open(sheet.view(), labels, dirty, stands, following, np.array(free, np.int64))
+
+
 def open_rows(
     scanned: Scanned, places: Integers, names: Integers, table: Rows, ticks: Ticks, sheet: Sheet, rows: Integers
 ) -> Integers:
@@ -1097,19 +1111,65 @@ def open_rows(
     What cannot be opened here is left: its place, and its campaign; -1 where the name is not known.
     """
     lent = sheet.lend(len(places))
-    stands, following = sheet.chains.views()
-    into = Open(
-        sheet.view(),
-        np.frombuffer(sheet.labels, np.int32),
-        np.frombuffer(sheet.dirty, np.uint8),
-        stands,
-        following,
-        np.array(lent, np.int64),
-    )
+    into = _open(sheet, lent)
     left = np.empty((len(places) + 1, 2), np.int64)
     count, used = _open_rows(scanned, places, names, table, ticks, into, rows, left)
     sheet.give_back(lent[used:])
     return left[:count]
+
+
+# -- what a tick takes -------------------------------------------------------------------------------------------------
+
+
+@compiled
+def _take_row(into: Open, row: int, line: Integers) -> None:
+    """Copy a row, and give it back."""
+    base = row * WIDTH
+    line[:COUNT] = into.cells[base : base + COUNT]
+    line[cells.ATTRIBUTION], line[cells.UPDATES] = into.cells[base + ATTRIBUTION], into.cells[base + UPDATES]
+    line[cells.LATEST], line[TAKEN_LO] = into.cells[base + LATEST], into.cells[base + LO]
+    line[TAKEN_HI], line[TAKEN_LABEL], line[TAKEN_ROW] = into.cells[base + HI], into.labels[row], row
+    into.cells[base : base + WIDTH] = 0
+    into.labels[row], into.dirty[row] = 0, 1
+
+
+@loop
+def _take_rows(into: Open, campaigns: Integers, instant: int, lines: Integers, ends: Integers) -> None:
+    count = 0
+    for place in range(len(campaigns)):
+        first, before = count, NO_ROW
+        stand = into.stands[campaigns[place]]
+        row = stand[HEAD]
+        while row != NO_ROW:
+            lo, following = into.cells[row * WIDTH + LO], integer(into.next[row])
+            if lo > instant:
+                before = row
+            else:
+                if before == NO_ROW:
+                    stand[HEAD] = following
+                else:
+                    into.next[before] = following
+                spot = count
+                while spot > first and lines[spot - 1, TAKEN_LO] >= lo:
+                    lines[spot] = lines[spot - 1]
+                    spot -= 1
+                _take_row(into, row, lines[spot])
+                count += 1
+            row = following
+        ends[place] = count
+
+
+def take_rows(sheet: Sheet, campaigns: Sequence[int], instant: int) -> tuple[list[list[int]], list[int]]:
+    """
+    Take the pending rows that begin by an instant out of the chains of *campaigns*, and give them back.
+
+    What they said, in columns as `sheet` has it, campaign by campaign, in order of time and of how they were opened;
+    and where those of each campaign end.
+    """
+    into, ends = _open(sheet, ()), np.empty(len(campaigns), np.int64)
+    lines = np.empty((LONGEST * len(campaigns), TAKEN), np.int64)
+    _take_rows(into, np.array(campaigns, np.int64), instant, lines, ends)
+    return lines[: ends[-1]].tolist(), ends.tolist()
 
 
 OTHER: Final = 0

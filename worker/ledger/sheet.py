@@ -22,6 +22,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from operator import add
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from worker.ledger.cells import COUNT, NEVER
@@ -41,6 +42,13 @@ ATTRIBUTION: Final = 12
 CAMPAIGN: Final = 13
 NAME: Final = 14
 WIDTH: Final = 16
+
+TAKEN_LO: Final = 11
+TAKEN_HI: Final = 12
+TAKEN_LABEL: Final = 13
+TAKEN_ROW: Final = 14
+TAKEN: Final = 15
+"""Of a row that was taken: behind a holding as `cells` describes it, its cell, its label and its number."""
 
 FULL: Final = 1 << 60
 """A figure in a row stays within this, either sign."""
@@ -156,6 +164,14 @@ class Sheet:
         self.dirty[row] = 1
         self.big.pop(row, None)
         self._free.append(row)
+
+    def was_taken(self, taken: Sequence[list[int]]) -> None:
+        """Have the rows of *taken* back, which are empty; it says now what they held besides."""
+        self._free += [line[TAKEN_ROW] for line in taken]
+        if self.big:
+            for line in taken:
+                more = self.big.pop(line[TAKEN_ROW], None)
+                line[:COUNT] = map(add, line, more) if more else line[:COUNT]
 
     def add(self, row: int, figures: Sequence[int], latest: int, updates: int = 0) -> None:
         """Count *figures* in a row; *latest* is the event time, or NEVER."""

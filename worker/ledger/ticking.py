@@ -11,11 +11,13 @@ the tick. A tick over many campaigns therefore never stalls intake.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from worker.ledger.book import Book
 from worker.ledger.campaign import Campaign
+from worker.ledger.cells import Cell
+from worker.ledger.uncounted import take_through
 from worker.pacing import Counted, Event, PacingState, PlanHistory, Printed, print_rows, row_of, take_tick
 
 CELLS_A_CAMPAIGN: Final = 20
@@ -78,17 +80,16 @@ def tick_slice(book: Book, most: int) -> TickSlice:
     if book.tick is None:
         raise ValueError("no tick is open")
     planned, start = book.planned_after(book.tick_done)
-    turns: list[Turn] = []
+    due: list[tuple[Campaign, PlanHistory]] = []
     stop, cells = start, 0
     while stop < min(start + most, len(planned)) and cells < CELLS_A_CAMPAIGN * most:
-        campaign_id = planned[stop]
-        campaign = book.campaign(campaign_id)
+        campaign = book.campaign(planned[stop])
         if campaign is not None and campaign.history is not None:
-            turns.append(_count(book, campaign, campaign.history, book.tick))
-            counted = turns[-1].counted
-            cells += len(counted.new) if counted else 0
-        book.tick_done = campaign_id
+            due.append((campaign, campaign.history))
+            cells += campaign.pending.in_days
+        book.tick_done = planned[stop]
         stop += 1
+    turns = [*_count(book, due, book.tick)]
     events = _judge(book, turns, book.tick)
     book.tick_campaigns += stop - start
     book.moved = True
@@ -110,14 +111,21 @@ def _position(book: Book) -> dict[str, Any] | None:
     return {"partition": book.partition, "next_offsets": book.tick_positions}
 
 
-def _count(book: Book, campaign: Campaign, history: PlanHistory, tick: int) -> Turn:
-    """Count what is due of a campaign."""
-    if history.ended and _is_at_rest(campaign):
-        return Turn(campaign, history, None)
-    book.use_at_tick(campaign, tick)
-    counted = campaign.count(tick, book.last_tick)
+def _count(book: Book, campaigns: Sequence[tuple[Campaign, PlanHistory]], tick: int) -> Iterator[Turn]:
+    """Count what is due of some campaigns."""
+    awake = [campaign for campaign, history in campaigns if not (history.ended and _is_at_rest(campaign))]
+    for campaign in awake:
+        book.use_at_tick(campaign, tick)
+    due = take_through([campaign.pending for campaign in awake], tick)
+    for campaign, history in campaigns:
+        cells = due.get(campaign.row)
+        yield Turn(campaign, history, None if cells is None else _counted(book, campaign, cells))
+
+
+def _counted(book: Book, campaign: Campaign, due: Sequence[Cell]) -> Counted:
+    counted = campaign.count(due, book.last_tick)
     counted.reports = lambda: book.sources.reports(campaign.sources)
-    return Turn(campaign, history, counted)
+    return counted
 
 
 def _judge(book: Book, turns: list[Turn], tick: int) -> list[CampaignEvent]:
@@ -136,13 +144,14 @@ def _judge(book: Book, turns: list[Turn], tick: int) -> list[CampaignEvent]:
 
 def _printed(book: Book, turns: list[Turn], tick: int, position: dict[str, Any] | None) -> list[Printed | None]:
     """The snapshots of those that are plain as of the tick; none of a few, which are not worth to load the loop for."""
-    if book.tick_first or not book.tick_complete or len(turns) < PRINTED_FROM:
+    if book.tick_first or len(turns) < PRINTED_FROM:
         for turn in turns:
             turn.campaign.plain = None
         return [None] * len(turns)
     for campaign, history, counted in turns:
         campaign.plain = None if counted is None else row_of(campaign.plain, history, campaign.state, counted, tick)
-    return print_rows([turn.campaign.plain for turn in turns], tick, position)
+    rows = [turn.campaign.plain for turn in turns]
+    return print_rows(rows, tick, position, complete=book.tick_complete)
 
 
 def _told(book: Book, turn: Turn, tick: int, position: dict[str, Any] | None) -> list[Event]:

@@ -9,12 +9,13 @@ on the sheet (see `chains`) until somebody asks for their cells; most are counte
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 from worker.ledger import sheet as on_sheet
 from worker.ledger.cells import ATTRIBUTION, COUNT, DAY, LATEST, UPDATES, Cell, Key
 from worker.ledger.packing import decode, encode, pack_cells, unpack_cell, unpack_spend
-from worker.ledger.sheet import Sheet, currency_of, label_of
+from worker.ledger.sheet import TAKEN_HI, TAKEN_LABEL, TAKEN_LO, Sheet, currency_of, label_of
 from worker.pacing import Attribution
 
 
@@ -79,9 +80,19 @@ class Uncounted:
         return self._cells + len({self.sheet.get(row, on_sheet.LO) for row in chained}) if chained else self._cells
 
     @property
+    def in_days(self) -> int:
+        """How many of them are in the days: all, or none."""
+        return self._cells
+
+    @property
+    def has_chain(self) -> bool:
+        """Whether they are in the chain: all, or none."""
+        return self.sheet.chains.has_rows(self.row, waits=self.waits)
+
+    @property
     def is_empty(self) -> bool:
         """Whether there are none."""
-        return not self._days and not self.sheet.chains.has_rows(self.row, waits=self.waits)
+        return not self._days and not self.has_chain
 
     @property
     def has_days(self) -> bool:
@@ -162,14 +173,11 @@ class Uncounted:
         self.drop(cell)
         return value
 
-    def take_through(self, instant: int) -> list[Cell]:
-        """Take the cells away that begin by an instant; what they held, in order of time."""
-        chained = self.chained()
-        if chained:
-            return self._take_chained(chained, instant)
+    def take_days(self, instant: int) -> list[Cell]:
+        """Take the cells of the days away that begin by an instant; what they held, in order of time."""
         taken = []
         last = instant // DAY
-        for number in sorted(number for number in self.days if number <= last):
+        for number in sorted(number for number in self._days if number <= last):
             day = self.day(number)
             due = sorted(start for start in day if start <= instant)
             for start in due:
@@ -179,24 +187,8 @@ class Uncounted:
                     self.sheet.close(row)
             self._cells -= len(due)
             if not day:
-                del self.days[number]
+                del self._days[number]
         return taken
-
-    def _take_chained(self, chained: list[int], instant: int) -> list[Cell]:
-        """The same of a chain: no cell is made but for what is taken."""
-        get, taken, kept = self.sheet.get, dict[int, Cell](), list[int]()
-        for row in reversed(chained):
-            lo = get(row, on_sheet.LO)
-            if lo > instant:
-                kept.append(row)
-                continue
-            cell = taken.get(lo)
-            if cell is None:
-                cell = taken[lo] = Cell(lo, get(row, on_sheet.HI))
-            cell.held[self._key(row)] = self.sheet.holding(row)
-            self.sheet.close(row)
-        self.sheet.chains.link(self.row, kept, waits=self.waits)
-        return [taken[lo] for lo in sorted(taken)]
 
     def take_in(self, other: Uncounted) -> None:
         """Take all that *other* has; a whole chain as it is, where nothing is here."""
@@ -289,3 +281,33 @@ class Uncounted:
             spend = sum(unpack_spend(number, cell)[2] for cell in packed)
             self.days[number] = PackedDay(len(packed), spend, encode(packed))
             self._cells += len(packed)
+
+
+def take_through(bins: Sequence[Uncounted], instant: int) -> dict[int, list[Cell]]:
+    """Take the cells of each away that begin by an instant; what they held, in order of time, by the campaign's row."""
+    chained = [each for each in bins if each.has_chain]
+    days = {each.row: each.take_days(instant) for each in bins if not each.has_chain}
+    return {**days, **_take_chained(chained, instant)} if chained else days
+
+
+def _take_chained(bins: Sequence[Uncounted], instant: int) -> dict[int, list[Cell]]:
+    """The same of what is in the chains, which all are on one sheet."""
+    from worker.ledger.kernel import take_rows  # loaded already: nothing else puts rows into chains
+
+    sheet = bins[0].sheet
+    rows, ends = take_rows(sheet, [each.row for each in bins], instant)
+    sheet.was_taken(rows)
+    spans = zip(bins, pairwise([0, *ends]), strict=True)
+    return {each.row: _cells(each.names, rows[begin:end]) for each, (begin, end) in spans}
+
+
+def _cells(names: Sequence[Attribution], rows: Sequence[list[int]]) -> list[Cell]:
+    """The cells of rows that were taken, which are in order of time."""
+    cells: list[Cell] = []
+    for row in rows:
+        lo = row[TAKEN_LO]
+        if not cells or cells[-1].lo != lo:
+            cells.append(Cell(lo, row[TAKEN_HI]))
+        channel, deal_id = names[row[ATTRIBUTION]]
+        cells[-1].held[channel, deal_id, currency_of(row[TAKEN_LABEL])] = row[:TAKEN_LO]
+    return cells

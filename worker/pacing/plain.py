@@ -2,10 +2,10 @@
 Plain campaigns: many at a time, where a tick tells a snapshot of each and nothing else.
 
 Most campaigns are so at most ticks: a linear plan without deals that was never changed, deviations that stay as they
-are, no signal raised or cleared. What of that does not depend on the instant is looked at once, in Python,
-and kept as a row of integers until spend comes, the state changes or the day ends. What does, the compiled part
-(`printing`) holds against the row, and prints the snapshot. Of a campaign that is not plain neither says anything:
-`take_tick` takes it.
+are, no signal raised or cleared; at a tick that is not complete nothing is judged. What of that does not depend on the
+instant is looked at once, in Python, and kept as a row of integers until spend comes, the state changes or the day
+ends. What does, the compiled part (`printing`) holds against the row, and prints the snapshot. Of a campaign that is
+not plain neither says anything: `take_tick` takes it.
 
     history, state, counted ─▶ Row ─▶ printed, or None: not plain ─▶ take_tick
 
@@ -16,6 +16,8 @@ more and handed back the same state.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 from struct import pack
 from typing import Any, Final, NamedTuple
 
@@ -23,7 +25,7 @@ import msgspec
 
 from schemas.fields import NANOS, round_half_even
 from worker.pacing import rows as to
-from worker.pacing.amounts import time_text
+from worker.pacing.amounts import currency_of, time_text
 from worker.pacing.daily import last_days, limit_today
 from worker.pacing.density import HOUR, local_day, ordinal_at
 from worker.pacing.deviation import stands_still
@@ -32,7 +34,7 @@ from worker.pacing.history import PlanHistory, PlanVersion
 from worker.pacing.identity import event_id
 from worker.pacing.interruption import SILENCE
 from worker.pacing.period_signals import AHEAD, EXHAUSTION, USED_BEFORE
-from worker.pacing.plan import EVEN, LINEAR, Plan
+from worker.pacing.plan import EVEN, LINEAR, Plan, Policy
 from worker.pacing.projection import Projection, days_before, rolling_pace
 from worker.pacing.rollup import Child, child_of
 from worker.pacing.snapshot import BANDS, Taken
@@ -53,8 +55,15 @@ _OPS: Final = {
     "late_spend": to.OP_LATE, "future_spend": to.OP_FUTURE, "worst_child": to.OP_WORST,
     "ledger_position": to.OP_POSITION, "projected_spend_capped": to.OP_CAPPED, "rolling_7d_pacing_pct": to.OP_ROLLING,
     "spend": to.OP_SPEND, "impressions": to.OP_IMPRESSIONS, "effective_cpm": to.OP_CPM, "fill_rate": to.OP_FILL,
+    "complete": to.OP_COMPLETE,
+    **dict.fromkeys(
+        ("campaign_id", "account_id", "currency", "total_budget", "plan_version", "period_start", "period_end"),
+        to.OP_TEXT,
+    ),
+    "allocated_budget": to.OP_TEXT,
 }  # fmt: skip
 """What is printed in which field of a snapshot, and of its channels; the others stay what they are."""
+_CHANNEL: Final = chr(to.OP_NEXT) + chr(to.OP_TEXT)
 _QUOTED: Final = (to.OP_ID, to.OP_TICK)
 """What is printed within the quotes of a text, and not with them."""
 
@@ -79,17 +88,24 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     late: int
     future: int
     through: int | None
-    template: bytes
+    form: Form
     figures: bytes
     plan: Plan
     spend: int
+
+
+class Form(NamedTuple):
+    """What a plan's snapshots are printed from: the *template* of its shape, and its own *texts*."""
+
+    template: bytes
+    texts: bytes
 
 
 class _Ground(NamedTuple):
     """What a plan gives to every row of it: its figures *before* and *after* those of the tick, and its scopes."""
 
     plan: Plan
-    template: bytes
+    form: Form
     before: tuple[int, ...]
     after: tuple[int, ...]
     scopes: tuple[int, ...]
@@ -123,7 +139,7 @@ class Printed(msgspec.Struct, frozen=True, gc=False):
 
 
 def row_of(known: Row | None, history: PlanHistory, state: PacingState, counted: Counted, as_of: int) -> Row | None:
-    """The row of a campaign as of a complete tick, the *known* one where it still holds; None where it is not plain."""
+    """The row of a campaign as of a tick, the *known* one where it still holds; None where it is not plain."""
     day = None
     if known is not None and known.history is history and as_of < known.day.until:
         if _holds(known, state, counted):
@@ -152,8 +168,10 @@ def _holds(row: Row, state: PacingState, counted: Counted) -> bool:
     )
 
 
-def print_rows(rows: Sequence[Row | None], as_of: int, position: dict[str, Any] | None) -> list[Printed | None]:
-    """The snapshots as of a complete tick of the campaigns that are plain then; None for every other."""
+def print_rows(
+    rows: Sequence[Row | None], as_of: int, position: dict[str, Any] | None, *, complete: bool
+) -> list[Printed | None]:
+    """The snapshots as of a tick of the campaigns that are plain then; None for every other."""
     from worker.pacing.printing import print_snapshots  # loading the compiled loop takes half a second
 
     plain = [row for row in rows if row is not None]
@@ -161,8 +179,9 @@ def print_rows(rows: Sequence[Row | None], as_of: int, position: dict[str, Any] 
         return [None] * len(rows)
     tick = time_text(as_of)
     ids = [event_id("pacing.snapshot_taken", row.plan.campaign_id, tick) for row in plain]
-    told = [(identity, row.template, row.figures) for identity, row in zip(ids, plain, strict=True)]
-    texts = zip(plain, ids, print_snapshots(told, as_of, tick, _encode(position)), strict=True)
+    told = [(identity, *row.form, row.figures) for identity, row in zip(ids, plain, strict=True)]
+    printed = print_snapshots(told, as_of, tick, _encode(position), complete=complete)
+    texts = zip(plain, ids, printed, strict=True)
     made = (
         Printed(row.plan.campaign_id, identity, tick, BANDS[band], text, _child(row, as_of)) if text else None
         for row, identity, (text, band) in texts
@@ -194,7 +213,6 @@ def _is_plain(plan: Plan) -> bool:
     """Whether what the compiled part knows of plans is enough."""
     flight, thresholds = plan.flight, plan.thresholds
     budgets = [plan.total_budget, *(channel.allocated_budget for channel in plan.channels)]
-    names = [plan.campaign_id, plan.account_id, *(channel.channel for channel in plan.channels)]
     limits = (
         thresholds.underpacing_critical_pct, thresholds.overpacing_critical_pct, thresholds.min_expected, *budgets
     )  # fmt: skip
@@ -212,7 +230,6 @@ def _is_plain(plan: Plan) -> bool:
         and all(limit < to.LARGEST for limit in limits)
         and flight.start % NANOS == 0 == flight.end % NANOS
         and 0 <= flight.start < flight.end < flight.start + to.LONGEST * NANOS
-        and all(min(name, default="x") >= " " for name in names)
     )
 
 
@@ -227,7 +244,7 @@ def _ground(history: PlanHistory, version: PlanVersion) -> _Ground:
     names = tuple(f"{scope.scope}\0{scope.scope_id}" for scope in scopes)
     return _Ground(
         plan,
-        _template(history, version),
+        Form(_template(_Shape(len(plan.channels), plan.budget_change_policy, history, version)), _texts(version)),
         (flight.start // NANOS, flight.end // NANOS, len(scopes), plan.minor_digits),
         (
             flight.start + thresholds.grace,
@@ -244,27 +261,51 @@ def _ground(history: PlanHistory, version: PlanVersion) -> _Ground:
     )
 
 
-def _template(history: PlanHistory, version: PlanVersion) -> bytes:
-    """A snapshot as `tick` tells it, with an op for each figure; then the names of the channels for the worst."""
+@dataclass(frozen=True)
+class _Shape:
+    """What the snapshots of several plans have in common; a plan of that shape."""
+
+    channels: int
+    policy: Policy
+    history: PlanHistory = field(compare=False)
+    version: PlanVersion = field(compare=False)
+
+
+@lru_cache(maxsize=64)
+def _template(shape: _Shape) -> bytes:
+    """A snapshot as `tick` tells it, with an op for each figure and text; then what it tells of a worst channel."""
     counted = Counted({}, 0, 0, None, lambda _: {}, lambda _: None, [], {})
-    plan = version.plan
-    tick = Tick(history, version, PacingState(), counted, plan.flight.start, complete=True, position=None)
-    taken = Taken(tick.as_of, None, 0, 0, version.version, 0, False, True, [], None)
-    scopes = tick.standings().at(tick.as_of)
-    body = tick.teller.snapshot("", scopes, taken, Projection("run_rate")).body
-    channels = [
-        {**_with_ops(channel), "channel": chr(to.OP_NEXT) + channel["channel"]} for channel in body["channel_snapshots"]
-    ]
+    start = shape.version.plan.flight.start
+    tick = Tick(shape.history, shape.version, PacingState(), counted, start, complete=True, position=None)
+    taken = Taken(start, None, 0, 0, 0, 0, False, True, [], None)
+    body = tick.teller.snapshot("", tick.standings().at(start), taken, Projection("run_rate")).body
+    channels = [{**_with_ops(channel), "channel": _CHANNEL} for channel in body["channel_snapshots"]]
     body = {**_with_ops(body), "channel_snapshots": channels}
     if not channels:
         body["worst_child"] = None
-    text = _encode(body)
+    worst = _encode({"scope": "channel", "scope_id": chr(to.OP_TEXT), "deviation_pct": 0})[:-2]
+    return b"".join(_marked(part) + bytes([to.OP_END]) for part in (_encode(body), worst))
+
+
+def _marked(text: bytes) -> bytes:
+    """JSON with the bytes of the ops themselves."""
+    text = text.replace(_encode(_CHANNEL), _CHANNEL.encode())
     for op in range(1, to.OPS):
         mark, quote = bytes([op]), b'"' if op in _QUOTED else b""
         text = text.replace(_encode(chr(op)), quote + mark + quote)
-    text = text.replace(_encode(chr(to.OP_NEXT))[1:-1], bytes([to.OP_NEXT]))
-    worst = [_encode({"scope": "channel", "scope_id": c.channel, "deviation_pct": 0})[:-2] for c in plan.channels]
-    return b"".join(part + bytes([to.OP_END]) for part in (text, *worst))
+    return text
+
+
+def _texts(version: PlanVersion) -> bytes:
+    """The texts of a plan: those of the fields that `_OPS` says, in the order of a snapshot."""
+    plan = version.plan
+    flight, budget = plan.flight, currency_of(plan.minor_digits).budget
+    told = [
+        *(plan.campaign_id, plan.account_id, plan.currency, budget(plan.total_budget), version.version),
+        *(time_text(flight.start), time_text(flight.end)),
+        *(text for channel in plan.channels for text in (channel.channel, budget(channel.allocated_budget))),
+    ]
+    return b"".join(_encode(text) + bytes([to.OP_END]) for text in told)
 
 
 def _with_ops(fields: dict[str, Any]) -> dict[str, Any]:
@@ -298,7 +339,7 @@ def _made(
         return None
     of_tick = late, future, to.NONE if through is None else through, day.rolling, silent, up, state.milestones
     figures = pack(f"{to.HEAD + len(scopes)}q", *ground.before, *of_tick, *ground.after, *scopes)
-    return Row(history, state, day, late, future, through, ground.template, figures, plan, scopes[to.SPEND])
+    return Row(history, state, day, late, future, through, ground.form, figures, plan, scopes[to.SPEND])
 
 
 def _scopes(ground: _Ground, state: PacingState, totals: Totals) -> list[int] | None:

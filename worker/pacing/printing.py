@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -46,6 +46,7 @@ from worker.pacing.rows import (
     NOT_OPEN,
     OP_BAND,
     OP_CAPPED,
+    OP_COMPLETE,
     OP_CPM,
     OP_DARK,
     OP_DEVIATION,
@@ -64,6 +65,7 @@ from worker.pacing.rows import (
     OP_REQUIRED,
     OP_ROLLING,
     OP_SPEND,
+    OP_TEXT,
     OP_THROUGH,
     OP_TICK,
     OP_USED,
@@ -81,6 +83,8 @@ from worker.pacing.rows import (
     SILENT,
     SPEND,
     START,
+    TEXTS,
+    TEXTS_OF_CHANNEL,
     THROUGH,
     TOLD,
     UNDER_CRITICAL,
@@ -402,11 +406,18 @@ def _wide_product(one: int, small: int, other: int) -> Wide:
 
 
 @compiled
-def _is_plain(row: Integers, tick: int) -> bool:
-    """Whether nothing is told of the campaign but its snapshot, and nothing of it changes."""
+def _is_plain(row: Integers, tick: int, complete: bool) -> bool:  # noqa: FBT001  # a compiled function names nothing
+    """Whether nothing is told of the campaign but its snapshot; a tick that is not complete judges nothing."""
+    is_running = row[START] < tick // NANOS < row[END] and row[HEAD + SPEND] < row[HEAD + BUDGET]
+    return bool(is_running and (not complete or _is_as_before(row, tick)))
+
+
+@compiled
+def _is_as_before(row: Integers, tick: int) -> bool:
+    """Whether nothing that is judged of the campaign changes."""
     gone, length = tick // NANOS - row[START], row[END] - row[START]
     budget, spend = row[HEAD + BUDGET], row[HEAD + SPEND]
-    if not (0 < gone < length and spend < budget and tick < row[SILENT]):
+    if tick >= row[SILENT]:
         return False
     if row[TOLD] < len(_MILESTONES) and not _is_less(_times(spend, 100), _times(budget, _MILESTONES[row[TOLD]])):
         return False
@@ -478,17 +489,20 @@ def _worst(row: Integers, gone: int, length: int) -> int:
 
 
 @compiled
-def _name(template: Bytes, place: int) -> tuple[int, int]:
-    """Where the text of the channel at a *place*, from 1 on, begins and ends."""
-    begin = 0
-    for _ in range(place):
-        while template[begin] != OP_END:
-            begin += 1
-        begin += 1
-    end = begin
-    while template[end] != OP_END:
-        end += 1
-    return begin, end
+def _behind(text: Bytes, at: int) -> int:
+    """Behind the next end in a text."""
+    while text[at] != OP_END:
+        at += 1
+    return at + 1
+
+
+@compiled
+def _name(texts: Bytes, place: int) -> int:
+    """Where the name of the channel at a *place*, from 1 on, begins."""
+    at = 0
+    for _ in range(TEXTS + TEXTS_OF_CHANNEL * (place - 1)):
+        at = _behind(texts, at)
+    return at
 
 
 @compiled
@@ -573,15 +587,39 @@ def _of_projection(out: Bytes, at: int, op: int, row: Integers, tick: int) -> in
 
 
 @compiled
-def _worst_child(out: Bytes, at: int, template: Bytes, row: Integers, tick: int) -> int:
+def _worst_child(out: Bytes, at: int, template: Bytes, texts: Bytes, row: Integers, tick: int) -> int:
     """Print the channel that is furthest off its plan; where it ends."""
     gone, length = tick // NANOS - row[START], row[END] - row[START]
     worst = _worst(row, gone, length)
-    begin, end = _name(template, worst)
-    at = _copied(out, at, template, begin, end)
+    place = _behind(template, 0)
+    while template[place] != OP_END:
+        if template[place] == OP_TEXT:
+            name = _name(texts, worst)
+            at = _copied(out, at, texts, name, _behind(texts, name) - 1)
+        else:
+            out[at] = template[place]
+            at += 1
+        place += 1
     at = _number(out, at, _pacing(row, HEAD + worst * SCOPE, gone, length) - 10_000, 100, 2)
     out[at] = 125
     return at + 1
+
+
+class AsTold(NamedTuple):
+    """What differs by the tick alone, as JSON; the tick without its quotes."""
+
+    tick: Bytes
+    position: Bytes
+    complete: Bytes
+
+
+@compiled
+def _of_tick(out: Bytes, at: int, op: int, as_told: AsTold) -> int:
+    """Print what differs by the tick alone; where it ends."""
+    if op == OP_TICK:
+        return _copied(out, at, as_told.tick, 0, len(as_told.tick))
+    text = as_told.position if op == OP_POSITION else as_told.complete
+    return _copied(out, at, text, 0, len(text))
 
 
 @compiled
@@ -589,15 +627,15 @@ def _printed(  # noqa: C901, PLR0913, PLR0917  # what stands in a snapshot, one 
     out: Bytes,
     at: int,
     template: Bytes,
+    texts: Bytes,
     row: Integers,
     band: int,
     tick: int,
     identity: Bytes,
-    tick_text: Bytes,
-    position: Bytes,
+    as_told: AsTold,
 ) -> int:
     """Print a snapshot; where it ends."""
-    scope = HEAD
+    scope, text = HEAD, 0
     for op in template:
         if op >= OPS:
             out[at] = op
@@ -608,14 +646,15 @@ def _printed(  # noqa: C901, PLR0913, PLR0917  # what stands in a snapshot, one 
             scope += SCOPE
         elif op == OP_ID:
             at = _copied(out, at, identity, 0, ID_BYTES)
-        elif op == OP_TICK:
-            at = _copied(out, at, tick_text, 0, len(tick_text))
-        elif op == OP_POSITION:
-            at = _copied(out, at, position, 0, len(position))
+        elif op in (OP_TICK, OP_POSITION, OP_COMPLETE):
+            at = _of_tick(out, at, op, as_told)
+        elif op == OP_TEXT:
+            begin, text = text, _behind(texts, text)
+            at = _copied(out, at, texts, begin, text - 1)
         elif op < OP_USED:
             at = _of_scope(out, at, op, row, scope, tick)
         elif op == OP_WORST:
-            at = _worst_child(out, at, template, row, tick)
+            at = _worst_child(out, at, template, texts, row, tick)
         elif op in (OP_PROJECTED, OP_CAPPED, OP_EXHAUSTED, OP_DARK):
             at = _of_projection(out, at, op, row, tick)
         else:
@@ -623,17 +662,23 @@ def _printed(  # noqa: C901, PLR0913, PLR0917  # what stands in a snapshot, one 
     return at
 
 
+class Many(NamedTuple):
+    """Bytes of many, one behind the other, and where those of each end."""
+
+    data: Any
+    ends: Integers
+
+
 @loop
 def _print(  # noqa: PLR0913, PLR0917  # one call a slice
     out: Bytes,
-    templates: Bytes,
-    template_ends: Integers,
-    rows: Integers,
-    row_ends: Integers,
+    templates: Many,
+    texts: Many,
+    rows: Many,
     tick: int,
+    complete: bool,  # noqa: FBT001  # a compiled function names nothing
     identities: Bytes,
-    tick_text: Bytes,
-    position: Bytes,
+    as_told: AsTold,
     ends: Integers,
     bands: Integers,
 ) -> None:
@@ -642,41 +687,52 @@ def _print(  # noqa: PLR0913, PLR0917  # one call a slice
 
     *ends* is where each ends; the same as the one before for a campaign that is left to `tick`. *bands* are theirs.
     """
-    at = template_begin = row_begin = 0
+    at = template_begin = text_begin = row_begin = 0
     for campaign in range(len(ends)):
-        template, row = templates[template_begin : template_ends[campaign]], rows[row_begin : row_ends[campaign]]
-        if _is_plain(row, tick) and _fits(row, tick):
+        row = rows.data[row_begin : rows.ends[campaign]]
+        if _is_plain(row, tick, complete) and _fits(row, tick):
+            template = templates.data[template_begin : templates.ends[campaign]]
+            own = texts.data[text_begin : texts.ends[campaign]]
             identity = identities[campaign * ID_BYTES : (campaign + 1) * ID_BYTES]
             bands[campaign] = _band(row, tick)
-            at = _printed(out, at, template, row, bands[campaign], tick, identity, tick_text, position)
+            at = _printed(out, at, template, own, row, bands[campaign], tick, identity, as_told)
         ends[campaign] = at
-        template_begin, row_begin = template_ends[campaign], row_ends[campaign]
+        template_begin, text_begin, row_begin = templates.ends[campaign], texts.ends[campaign], rows.ends[campaign]
 
 
 def print_snapshots(
-    told: Sequence[tuple[str, bytes, bytes]], tick: int, tick_text: str, position: bytes
+    told: Sequence[tuple[str, bytes, bytes, bytes]], tick: int, tick_text: str, position: bytes, *, complete: bool
 ) -> list[tuple[bytes, int]]:
     """
     The snapshot of each campaign, and the place of its band; an empty one of a campaign that is left to `tick`.
 
-    *told* are their ids, templates and rows, *tick* is a whole second, *position* the JSON of the ledger's.
+    *told* are their ids, templates, texts and rows, *tick* is a whole second, *position* the JSON of the ledger's.
     """
-    ids, templates, rows = zip(*told, strict=True)
-    widest = max(len(template) + FIGURE_BYTES * len(row) // 8 for _, template, row in told) + len(position)
-    out = np.empty(widest * len(told), np.uint8)
+    ids, templates, texts, rows = zip(*told, strict=True)
+    # The worst channel's name stands there twice.
+    most = max(len(template) + 2 * len(own) + FIGURE_BYTES * len(row) // 8 for _, template, own, row in told)
+    out = np.empty((most + len(position)) * len(told), np.uint8)
     ends, bands = np.empty(len(told), np.int64), np.empty(len(told), np.int64)
     _print(
         out,
-        np.frombuffer(b"".join(templates), np.uint8),
-        np.cumsum([len(template) for template in templates]),
-        np.frombuffer(b"".join(rows), np.int64),
-        np.cumsum([len(row) // 8 for row in rows]),
+        _many(templates, np.uint8),
+        _many(texts, np.uint8),
+        _many(rows, np.int64),
         tick,
-        np.frombuffer("".join(ids).encode(), np.uint8),
-        np.frombuffer(tick_text.encode(), np.uint8),
-        np.frombuffer(position, np.uint8),
+        complete,
+        _text("".join(ids).encode()),
+        AsTold(_text(tick_text.encode()), _text(position), _text(b"true" if complete else b"false")),
         ends,
         bands,
     )
     text, edges = out[: ends[-1]].tobytes(), [0, *ends.tolist()]
     return [(text[begin:end], band) for (begin, end), band in zip(pairwise(edges), bands.tolist(), strict=True)]
+
+
+def _many(parts: Sequence[bytes], kind: type[np.integer[Any]]) -> Many:
+    data = np.frombuffer(b"".join(parts), kind)
+    return Many(data, np.cumsum([len(part) for part in parts]) // data.itemsize)
+
+
+def _text(text: bytes) -> Bytes:
+    return np.frombuffer(text, np.uint8)

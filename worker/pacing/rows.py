@@ -2,7 +2,8 @@
 How a plain campaign is written down for the compiled loop: a row of integers, and the template of its snapshot.
 
     row        the figures of the campaign, then `SCOPE` for each of its scopes, the campaign first
-    template   the snapshot's JSON with a byte below 0x20, an op, wherever a figure stands
+    template   the snapshot's JSON with a byte below 0x20, an op, wherever a figure or a text of the plan stands
+    texts      those of the plan, as JSON, in their order
 
 `plain` writes both, `printing` reads them.
 """
@@ -41,14 +42,21 @@ USED_BEFORE, AHEAD, EXHAUSTION = 1, 2, 4
 # -- a template --------------------------------------------------------------------------------------------------------
 
 OP_END, OP_NEXT, OP_ID, OP_TICK, OP_POSITION = range(5)
-"""Where the snapshot ends, the next scope, and texts. After OP_END the channels are named, each ended so."""
+"""
+Where the snapshot ends, the next scope, and what differs by the tick. After OP_END follows what is told of the worst
+channel, up to its figure, ended so as well; and so is each of the texts.
+"""
 OP_SPEND, OP_EXPECTED, OP_PACING, OP_DEVIATION, OP_IMPRESSIONS, OP_CPM, OP_FILL = range(5, 12)
 """Figures of the scope."""
 (
     OP_USED, OP_ELAPSED, OP_VARIANCE, OP_BAND, OP_REMAINING, OP_REQUIRED, OP_PROJECTED, OP_CAPPED, OP_EXHAUSTED,
-    OP_DARK, OP_THROUGH, OP_LATE, OP_FUTURE, OP_ROLLING, OP_WORST, OPS,
-) = range(12, 28)  # fmt: skip
-"""Figures of the campaign."""
+    OP_DARK, OP_THROUGH, OP_LATE, OP_FUTURE, OP_ROLLING, OP_WORST, OP_COMPLETE, OP_TEXT, OPS,
+) = range(12, 30)  # fmt: skip
+"""Figures of the campaign, whether the tick is complete, and the next of the texts."""
+
+TEXTS: Final = 7
+TEXTS_OF_CHANNEL: Final = 2
+"""How many texts a plan has, and how many, behind them, each of its channels, its name first."""
 
 ID_BYTES: Final = 36
 FIGURE_BYTES: Final = 48

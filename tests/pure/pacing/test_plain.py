@@ -60,13 +60,15 @@ class Told:
             update["type"] = "credit"
         self.paced.feed(update | more)
 
-    def tick(self, days: float) -> Printed | None:
+    def tick(self, days: float, *, complete: bool = True) -> Printed | None:
         """What is printed at a tick, if it is; it is held against what the tick tells."""
         paced, as_of = self.paced, parse_time(at(days))
         counted = paced.counted(as_of)
         self.row = row_of(self.row, paced.history, paced.state, counted, as_of)
-        (printed,) = print_rows([self.row], as_of, POSITION)
-        events, after = take_tick(paced.history, paced.state, counted, as_of=as_of, position=POSITION)
+        (printed,) = print_rows([self.row], as_of, POSITION, complete=complete)
+        events, after = take_tick(
+            paced.history, paced.state, counted, as_of=as_of, complete=complete, position=POSITION
+        )
         paced.oracle.tick(at(days))
         if printed is not None:
             assert after is paced.state
@@ -88,7 +90,7 @@ COUNT = st.none() | st.integers(0, 10_000)
 @st.composite
 def plans(draw: DrawFn) -> Json:
     budget = draw(st.sampled_from([1, 1000, 3000, 30_000, 123_457, 999_999_999]))
-    names = draw(st.sampled_from([(), ("ctv",), ("ctv", "é"), ("z", "ctv", "a b")]))
+    names = draw(st.sampled_from([(), ("ctv",), ("ctv", "é"), ("z", "ctv", 'a "b\\')]))
     channels = [{"channel": name, "allocated_budget": f"{budget / (len(names) + 1):.0f}"} for name in names]
     warning, critical = draw(st.sampled_from([("0", "1"), ("10", "20"), ("5", "90"), ("50", "50"), ("1000", "2000")]))
     sides = ("underpacing", "overpacing")
@@ -113,8 +115,8 @@ def plans(draw: DrawFn) -> Json:
 
 
 @st.composite
-def lives(draw: DrawFn) -> list[tuple[float, list[tuple[float, str, str | None, Json]]]]:
-    """Ticks, in days since the start, each with the updates that came before it."""
+def lives(draw: DrawFn) -> list[tuple[float, bool, list[tuple[float, str, str | None, Json]]]]:
+    """Ticks, in days since the start, whether they are complete, each with the updates that came before it."""
     now, ticks = 0.0, []
     for _ in range(draw(st.integers(3, 12))):
         now += draw(st.sampled_from([1 / 1440, 1 / 24, 0.5, 1, 1, 2.5]))
@@ -124,23 +126,26 @@ def lives(draw: DrawFn) -> list[tuple[float, list[tuple[float, str, str | None, 
             counts = {"impressions": draw(COUNT), "requests": draw(COUNT)}
             figures = {name: count for name, count in counts.items() if count is not None}
             updates.append((now - ago, draw(SPEND), draw(st.sampled_from([None, "ctv", "ctv", "é", "radio"])), figures))
-        ticks.append((now, updates))
+        ticks.append((now, draw(st.sampled_from([True, True, True, False])), updates))
     return ticks
 
 
 @settings(max_examples=150)
 @given(plans(), plans(), st.integers(0, 30), lives())
 @example(
-    plan(), plan(), 9, [(1.0, [(0.9, "101", "ctv", {})]), (1.5, []), (2.0, [(1.9, "100", "é", {"impressions": 7})])]
+    plan(),
+    plan(),
+    9,
+    [(1.0, True, [(0.9, "101", "ctv", {})]), (1.5, True, []), (2.0, False, [(1.9, "100", "é", {"impressions": 7})])],
 )
 def test_what_is_printed_is_what_the_tick_tells(raw: Json, other: Json, change: int, life: list[Any]) -> None:
     told = Told(raw)
-    for place, (now, updates) in enumerate(life):
+    for place, (now, complete, updates) in enumerate(life):
         if place == change:
             told.paced.plan(other | {"currency": raw["currency"]}, at(now))
         for days, spend, channel, figures in updates:
             told.feed(days, spend, channel, **figures)
-        told.tick(now)
+        told.tick(now, complete=complete)
 
 
 def test_a_campaign_on_its_plan_is_printed_at_every_tick_but_at_milestones() -> None:
@@ -231,7 +236,31 @@ def test_a_tick_within_a_second_is_left_to_the_tick() -> None:
     counted = told.paced.counted(as_of)
     row = row_of(told.row, told.paced.history, told.paced.state, counted, as_of)
     assert row is not None
-    assert print_rows([row, None], as_of, None) == [None, None]
+    assert print_rows([row, None], as_of, None, complete=True) == [None, None]
+
+
+JUDGED: list[tuple[str, float, Callable[[Told], None]]] = [
+    ("a milestone", 10.1, lambda told: told.feed(10.05, "600", None)),
+    ("a channel over its budget", 10.1, lambda told: told.feed(10.05, "700")),
+    ("a deviation that opens", 10.1, lambda told: told.feed(10.05, "50")),
+    ("a silence of two days", 13, lambda told: told.feed(10.05, "0")),
+]
+
+
+@pytest.mark.parametrize(("days", "come"), [pytest.param(days, come, id=name) for name, days, come in JUDGED])
+def test_what_is_judged_is_not_judged_at_a_tick_that_is_not_complete(days: float, come: Callable[[Told], None]) -> None:
+    told = steady()
+    come(told)
+    printed = told.tick(days, complete=False)
+    assert printed is not None
+    assert printed.body["complete"] is False
+    assert told.tick(days + 0.01) is None
+
+
+def test_a_deviation_that_is_counted_towards_is_left_to_the_tick_also_where_that_is_not_complete() -> None:
+    told = steady(plan(thresholds={"enter_ticks": 3}))
+    told.feed(10.05, "60")
+    assert [told.tick(10.1), told.tick(10.2, complete=False)] == [None, None]
 
 
 def test_deviations_that_are_open_stay_so_in_print() -> None:
@@ -336,8 +365,8 @@ def test_several_are_printed_one_behind_the_other() -> None:
         row_of(told.row, told.paced.history, told.paced.state, told.paced.counted(as_of), as_of)
         for told in (one, other)
     ]
-    alone = [print_rows([row], as_of, POSITION)[0] for row in rows]
-    assert print_rows([rows[0], None, rows[1]], as_of, POSITION) == [alone[0], None, alone[1]]
+    alone = [print_rows([row], as_of, POSITION, complete=True)[0] for row in rows]
+    assert print_rows([rows[0], None, rows[1]], as_of, POSITION, complete=True) == [alone[0], None, alone[1]]
 
 
 # -- the arithmetic of it ----------------------------------------------------------------------------------------------
