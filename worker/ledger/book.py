@@ -161,10 +161,11 @@ class Book:
 
     def campaign(self, campaign_id: str) -> Campaign | None:
         """The campaign, where there is one."""
-        shelf = self.shelves.pop(campaign_id)
-        if shelf is not None:
-            self._know(shelf.unpack(campaign_id, self._key_of(campaign_id), self.sheet))
-        return self.campaigns.get(campaign_id)
+        campaign = self.campaigns.get(campaign_id)
+        if campaign is None and (shelf := self.shelves.pop(campaign_id)) is not None:
+            campaign = shelf.unpack(campaign_id, self._key_of(campaign_id), self.sheet)
+            self._know(campaign)
+        return campaign
 
     def _know(self, campaign: Campaign) -> None:
         self.campaigns[campaign.campaign_id] = campaign
@@ -186,11 +187,12 @@ class Book:
     def stand_open(self, campaign: Campaign, at: int) -> bool:
         """Take *campaign* up, and let the compiled loops open rows for it around an instant; whether they can."""
         self.use(campaign)
-        # Each row they open may be one cell more.
-        if not campaign.bin.is_chained or campaign.cells + LONGEST >= self.limits.cells:
-            return False
-        waits = campaign.bin.waits
-        self.sheet.chains.open(campaign.row, *campaign.between_cuts(at), self.epoch, waits=waits)
+        chains = self.sheet.chains
+        if not chains.stands_open(campaign.row, at, self.epoch):
+            # Each row of a chain may be a cell.
+            if not campaign.bin.is_chained or campaign.cells_in_days + 2 * LONGEST >= self.limits.cells:
+                return False
+            chains.open(campaign.row, *campaign.between_cuts(at), self.epoch, waits=campaign.bin.waits)
         return True
 
     def use_at_tick(self, campaign: Campaign, tick: int) -> None:

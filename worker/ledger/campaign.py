@@ -218,6 +218,11 @@ class Campaign:
         """How many cells are not counted."""
         return self.pending.cells + (self.waiting.cells if self.waiting else 0)
 
+    @property
+    def cells_in_days(self) -> int:
+        """How many of them are in no chain."""
+        return self.pending.in_days + (self.waiting.in_days if self.waiting else 0)
+
     def number(self, channel: str | None, deal_id: str | None) -> int:
         """The number of an attribution, a new one if it was not met."""
         pair = (channel, deal_id)

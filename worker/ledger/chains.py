@@ -74,6 +74,11 @@ class Chains:
             self._stands.frombytes(bytes(8 * STAND * (64 + campaign + campaign // 8) - 8 * len(self._stands)))
         self._stands[base : base + HEAD] = array("q", (since, until, epoch, waits))
 
+    def stands_open(self, campaign: int, at: int, epoch: int) -> bool:
+        """Whether rows may be opened for a campaign around an instant."""
+        base, stands = campaign * STAND, self._stands
+        return base < len(stands) and stands[base + EPOCH] == epoch and stands[base] <= at < stands[base + UNTIL]
+
     def shut(self, campaign: int) -> None:
         """Let no row be opened until it is open again."""
         base = campaign * STAND
