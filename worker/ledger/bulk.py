@@ -96,7 +96,8 @@ def _rows(book: Book, scanned: Scanned, identity: Identity, asked: Asked) -> Int
         left = _opened(book, scanned, strange, rows)
         if len(left):
             _let_open(book, scanned, left, asked)
-            left = _opened(book, scanned, left[:, 0], rows)
+            # Side by side, or it would be another loop to compile.
+            left = _opened(book, scanned, left[:, 0].copy(), rows)
         _look_up(book, scanned, left[:, 0], rows, asked)
         book.lookup.put(rows[strange], scanned.names[strange])
     return rows

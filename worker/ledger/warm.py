@@ -18,21 +18,27 @@ _PLAN = (
     b'"flight_end":"2026-08-01T00:00:00Z"}'
 )
 _TICK = 1_783_000_000 * 10**9
-_UPDATE = b'{"event_id":"%d","source":"s","campaign_id":"c","event_time":"2026-07-01T00:00:00Z","spend":"1.5"}'
+_UPDATE = b'{"event_id":"%d","source":"s","campaign_id":"c%d","event_time":"2026-07-01T00:00:00Z","spend":"0.5"}'
 
 
 def warm() -> None:
-    """Fold a few updates and take a tick, so that every loop has run once."""
+    """
+    Fold a few updates and take a tick, so that every loop has run once.
+
+    A loop that is compiled in the midst of a fold or a tick holds it up for seconds, and what it was called with may be
+    kept alive by the compiler for a while: an array that is lent to it cannot grow.
+    """
     unpack(b"", 0)
-    values = [_UPDATE % number for number in range(LOADED_FROM)]
     ledger = Ledger(0, 1, LedgerLimits())
-    keys = [b"c%d" % number for number in range(PRINTED_FROM)]
-    plans = [_PLAN % number for number in range(PRINTED_FROM)]
-    ledger.fold_plans(RecordBatch("", 0, range(PRINTED_FROM), keys, plans, 0))
+    campaigns, updates = range(PRINTED_FROM), range(LOADED_FROM)
+    keys, plans = [b"c%d" % number for number in campaigns], [_PLAN % number for number in campaigns]
+    ledger.fold_plans(RecordBatch("", 0, campaigns, keys, plans, 0))
+    named = [number % PRINTED_FROM for number in updates]
+    values = [_UPDATE % (number, campaign) for number, campaign in zip(updates, named, strict=True)]
+    ledger.fold_spend(RecordBatch("", 0, updates, [keys[campaign] for campaign in named], values, 0))
     ledger.open_tick(_TICK)
     ledger.tick_slice(PRINTED_FROM)
     ledger.close_tick()
-    ledger.fold_spend(RecordBatch("", 0, range(LOADED_FROM), [b"c"] * LOADED_FROM, values, 0))
 
 
 if __name__ == "__main__":
