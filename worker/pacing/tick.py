@@ -356,9 +356,10 @@ def _projection(
 
 def ground_of(tick: Tick, standings: Standings, until: int | None = None) -> Ground:
     """What a projection rests on."""
-    pace, number, courses = tick.pace, tick.version.version, tick.pace.courses
-    is_even = courses is None and pace.scopes[0].track is None
-    moves = courses is not None and courses["campaign", tick.plan.campaign_id].rests_on_spend
+    pace, number = tick.pace, tick.version.version
+    course = pace.scopes[0].course
+    is_even = course is None and pace.scopes[0].track is None
+    moves = course is not None and course.rests_on_spend
     return Ground(tick.plan, tick.history, number, standings.expected, is_even, moves, tick.counted, pace.origin, until)
 
 
@@ -435,9 +436,10 @@ def _deviations(
     events: list[Event] = []
     for standing in standings.at(tick.as_of - lag) if lag else scopes:
         # Most scopes have neither a life nor a reason for one: they are passed over with one comparison.
-        if before or enters(standing.gap, standing.expected[0], thresholds):
+        life = before.get(standing.key) if before else None
+        if life is not None or enters(standing.gap, standing.expected[0], thresholds):
             key = standing.key
-            life, steps = _live(tick, before.get(key), standing, thresholds)
+            life, steps = _live(tick, life, standing, thresholds)
             if life is not None:
                 after[key] = life
             if steps:
