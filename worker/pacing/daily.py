@@ -57,14 +57,11 @@ _QUARTER: Final = 900 * 10**9
 
 def days_over_allowance(tick: Tick, last: LastDays) -> Iterator[Signal]:
     """Today and yesterday, where they are over their allowance as of a complete tick of the flight."""
-    if not _has_daily_budget(tick):
-        return
-    today = _today(tick)
-    yesterday: int = tick.history.kept("yesterday", (today, last.key), lambda: last.before()[0])
-    for day, served in ((today - 1, yesterday), (today, last.today)):
-        cap = cap_of(tick.version, tick.watch, day)
-        if _is_over(cap, served) and _is_of_window(tick, day):
-            yield from _of_day(tick, DAILY_BUDGET, day, partial(_served, tick, cap, served))
+    if _has_daily_budget(tick):
+        held = _held_to(tick, last)
+        for cap, served in zip(held.caps, (held.yesterday, last.today), strict=True):
+            if _is_over(cap, served) and _is_of_window(tick, cap.day):
+                yield from _of_day(tick, DAILY_BUDGET, cap.day, partial(_served, tick, cap, served))
 
 
 def new_days_over_allowance(tick: Tick) -> Iterator[Signal]:
@@ -81,7 +78,7 @@ def new_days_over_allowance(tick: Tick) -> Iterator[Signal]:
 
 def _served_on(tick: Tick, day: int) -> int:
     """The nanos spent on a local day: of the last ones they are known, of an older one they are added up."""
-    last, age = last_days(tick), _today(tick) - day
+    last, age = last_days(tick), tick.today - day
     if last is not None and age <= DAYS_BEFORE and is_on_quarters(tick.plan.timezone):
         return last.before()[age - 1] if age else last.today
     start, end = local_day(tick.plan.timezone, day)[:2]
@@ -107,7 +104,7 @@ def _new_by_day(tick: Tick) -> dict[int, int]:
     """The nanos counted since the last tick by the local day they are dated in."""
     days: dict[int, int] = {}
     for start, totals in tick.counted.new:
-        spend = sum(figures[0] for figures in totals.values())
+        spend = sum([figures[0] for figures in totals.values()])
         if spend:
             day = ordinal_at(tick.plan.timezone, start)
             days[day] = days.get(day, 0) + spend
@@ -182,11 +179,11 @@ class Usual(NamedTuple):
         return whole - (whole & 1) if rest == 0 else whole
 
 
-class _Spikes(NamedTuple):
-    """What today is compared with, and yesterday; and what yesterday spent."""
+class _HeldTo(NamedTuple):
+    """What yesterday and today are held to: their *caps*, and what is usual; and what yesterday spent."""
 
-    today: Usual | None
-    before: Usual | None
+    caps: tuple[DayCap, DayCap]
+    usual: tuple[Usual | None, Usual | None]
     yesterday: int
 
 
@@ -218,36 +215,38 @@ def _twice_median(numbers: list[int]) -> int:
 
 def spikes(tick: Tick, last: LastDays) -> Iterator[Signal]:
     """Today and yesterday, where they are out of line with the days before as of a complete tick of the flight."""
-    today, found = _today(tick), _compared(tick, last)
-    for day, spend, days in ((today - 1, found.yesterday, found.before), (today, last.today, found.today)):
+    held = _held_to(tick, last)
+    for day, spend, days in zip((tick.today - 1, tick.today), (held.yesterday, last.today), held.usual, strict=True):
         if days is not None and spend > days.most and _is_of_window(tick, day):
             yield from _of_day(tick, SPIKE, day, partial(_out_of_line, tick, day, spend, days))
 
 
 def limit_today(tick: Tick, last: LastDays) -> int | None:
     """The most nanos that may be spent today and be no spike; None where yesterday is one, -1 where none can be."""
-    found = _compared(tick, last)
-    if found.before is not None and found.yesterday > found.before.most:
+    held = _held_to(tick, last)
+    before, today = held.usual
+    if before is not None and held.yesterday > before.most:
         return None
-    return -1 if found.today is None else found.today.most
+    return -1 if today is None else today.most
 
 
-def _compared(tick: Tick, last: LastDays) -> _Spikes:
-    """What the last two days are compared with; kept while the days before today stay as they are."""
-    today = _today(tick)
-    key = today, (tick.version.version, last.key)
-    found: _Spikes = tick.history.kept("spikes", key, lambda: _spikes(tick, last.before(), today))
-    return found
+def _held_to(tick: Tick, last: LastDays) -> _HeldTo:
+    """What the last two days are held to; kept while the plan and the days before today stay as they are."""
+    key = tick.today, tick.version.version, tick.watch, last.key
+    held: _HeldTo = tick.history.kept("days", key, lambda: _hold(tick, last.before()))
+    return held
 
 
-def _spikes(tick: Tick, spent: list[int], today: int) -> _Spikes:
-    usable = [_is_comparable(tick, today - 1 - place) for place in range(len(spent))]
+def _hold(tick: Tick, spent: list[int]) -> _HeldTo:
+    yesterday = tick.today - 1
+    usable = [_is_comparable(tick, yesterday - place) for place in range(len(spent))]
 
     def of(first: int) -> Usual | None:
         places = range(first, min(first + _LAST, len(spent)))
         return usual([spent[place] for place in places if usable[place]])
 
-    return _Spikes(of(0), of(1), spent[0])
+    caps = cap_of(tick.version, tick.watch, yesterday), cap_of(tick.version, tick.watch, tick.today)
+    return _HeldTo(caps, (of(1), of(0)), spent[0])
 
 
 def _is_comparable(tick: Tick, day: int) -> bool:
@@ -276,14 +275,10 @@ def _out_of_line(tick: Tick, day: int, spend: int, days: Usual) -> Told:
 # -- days ------------------------------------------------------------------------------------------------------------
 
 
-def _today(tick: Tick) -> int:
-    return ordinal_at(tick.plan.timezone, tick.as_of)
-
-
 def last_days(tick: Tick) -> LastDays | None:
     """What was spent on the local day of the tick and on those before it; None where nobody counts days."""
     days = tick.counted.days
-    return None if days is None else days(tick.plan.timezone, _today(tick))
+    return None if days is None else days(tick.plan.timezone, tick.today)
 
 
 def _is_of_window(tick: Tick, day: int) -> bool:
