@@ -35,7 +35,7 @@ from worker.pacing.figures import DAYS_BEFORE, LastDays
 from worker.pacing.periods import is_on_quarters
 from worker.pacing.signals import Signal, Words, alert_key, scope_name
 from worker.pacing.state import DayCap
-from worker.pacing.watch import cap_of, past_cap
+from worker.pacing.watch import allowance, cap_of, past_cap
 
 if TYPE_CHECKING:
     from worker.pacing.tick import Tick
@@ -52,16 +52,72 @@ _FEWEST: Final = 14
 _QUARTER: Final = 900 * 10**9
 
 
+# -- yesterday and today ---------------------------------------------------------------------------------------------
+
+
+class _Day(NamedTuple):
+    """What a day is held to: its *cap* and what that allows, in hundredths of nanos (-1: anything), and the *usual*."""
+
+    cap: DayCap
+    allowance: int
+    usual: Usual | None
+
+
+class _HeldTo(NamedTuple):
+    """What the last two days are held to, and what yesterday spent."""
+
+    days: tuple[_Day, _Day]
+    yesterday: int
+
+
+def the_last_two(tick: Tick, last: LastDays) -> Iterator[Signal]:
+    """Yesterday and today, where they are over their allowance or out of line as of a complete tick of the flight."""
+    days, yesterday = _held_to(tick, last)
+    spent = yesterday, last.today
+    for (cap, allowed, _), spend in zip(days, spent, strict=True):
+        if spend * 100 > allowed >= 0 and _is_of_window(tick, cap.day):
+            yield from _of_day(tick, DAILY_BUDGET, cap.day, partial(_served, tick, cap, spend))
+    for (cap, _, usually), spend in zip(days, spent, strict=True):
+        if usually is not None and spend > usually.most and _is_of_window(tick, cap.day):
+            yield from _of_day(tick, SPIKE, cap.day, partial(_out_of_line, tick, cap.day, spend, usually))
+
+
+def limit_today(tick: Tick, last: LastDays) -> int | None:
+    """The most nanos that may be spent today and be no spike; None where yesterday is one, -1 where none can be."""
+    (before, today), yesterday = _held_to(tick, last)
+    if before.usual is not None and yesterday > before.usual.most:
+        return None
+    return -1 if today.usual is None else today.usual.most
+
+
+def _held_to(tick: Tick, last: LastDays) -> _HeldTo:
+    """What the last two days are held to; kept while the plan and the days before today stay as they are."""
+    key = tick.today, tick.version.version, tick.watch, last.key
+    held: _HeldTo = tick.history.kept("days", key, lambda: _hold(tick, last.before()))
+    return held
+
+
+def _hold(tick: Tick, spent: list[int]) -> _HeldTo:
+    """The same from what the days before today *spent*, the latest first."""
+    today = tick.today
+    usable = [_is_comparable(tick, today - 1 - place) for place in range(len(spent))]
+
+    def held(age: int) -> _Day:
+        cap = cap_of(tick.version, tick.watch, today - age)
+        places = range(age, min(age + _LAST, len(spent)))
+        return _Day(cap, allowance(cap), usual([spent[place] for place in places if usable[place]]))
+
+    return _HeldTo((held(1), held(0)), spent[0])
+
+
+def _is_comparable(tick: Tick, day: int) -> bool:
+    """Whether all of a local day lies in the flight, and some of it is active."""
+    start, end = local_day(tick.plan.timezone, day)[:2]
+    flight = tick.plan.flight
+    return flight.start <= start < end <= flight.end and is_active(tick.plan.calendar, start, end)
+
+
 # -- over the allowance ----------------------------------------------------------------------------------------------
-
-
-def days_over_allowance(tick: Tick, last: LastDays) -> Iterator[Signal]:
-    """Today and yesterday, where they are over their allowance as of a complete tick of the flight."""
-    if _has_daily_budget(tick):
-        held = _held_to(tick, last)
-        for cap, served in zip(held.caps, (held.yesterday, last.today), strict=True):
-            if _is_over(cap, served) and _is_of_window(tick, cap.day):
-                yield from _of_day(tick, DAILY_BUDGET, cap.day, partial(_served, tick, cap, served))
 
 
 def new_days_over_allowance(tick: Tick) -> Iterator[Signal]:
@@ -179,14 +235,6 @@ class Usual(NamedTuple):
         return whole - (whole & 1) if rest == 0 else whole
 
 
-class _HeldTo(NamedTuple):
-    """What yesterday and today are held to: their *caps*, and what is usual; and what yesterday spent."""
-
-    caps: tuple[DayCap, DayCap]
-    usual: tuple[Usual | None, Usual | None]
-    yesterday: int
-
-
 def usual(spent: list[int]) -> Usual | None:
     """
     What is usual, of days that spent so much; None where nothing is. A day is no spike up to z = 4, in integers:
@@ -211,49 +259,6 @@ def usual(spent: list[int]) -> Usual | None:
 def _twice_median(numbers: list[int]) -> int:
     ordered, middle = sorted(numbers), len(numbers) // 2
     return ordered[middle] + ordered[~middle]
-
-
-def spikes(tick: Tick, last: LastDays) -> Iterator[Signal]:
-    """Today and yesterday, where they are out of line with the days before as of a complete tick of the flight."""
-    held = _held_to(tick, last)
-    for day, spend, days in zip((tick.today - 1, tick.today), (held.yesterday, last.today), held.usual, strict=True):
-        if days is not None and spend > days.most and _is_of_window(tick, day):
-            yield from _of_day(tick, SPIKE, day, partial(_out_of_line, tick, day, spend, days))
-
-
-def limit_today(tick: Tick, last: LastDays) -> int | None:
-    """The most nanos that may be spent today and be no spike; None where yesterday is one, -1 where none can be."""
-    held = _held_to(tick, last)
-    before, today = held.usual
-    if before is not None and held.yesterday > before.most:
-        return None
-    return -1 if today is None else today.most
-
-
-def _held_to(tick: Tick, last: LastDays) -> _HeldTo:
-    """What the last two days are held to; kept while the plan and the days before today stay as they are."""
-    key = tick.today, tick.version.version, tick.watch, last.key
-    held: _HeldTo = tick.history.kept("days", key, lambda: _hold(tick, last.before()))
-    return held
-
-
-def _hold(tick: Tick, spent: list[int]) -> _HeldTo:
-    yesterday = tick.today - 1
-    usable = [_is_comparable(tick, yesterday - place) for place in range(len(spent))]
-
-    def of(first: int) -> Usual | None:
-        places = range(first, min(first + _LAST, len(spent)))
-        return usual([spent[place] for place in places if usable[place]])
-
-    caps = cap_of(tick.version, tick.watch, yesterday), cap_of(tick.version, tick.watch, tick.today)
-    return _HeldTo(caps, (of(1), of(0)), spent[0])
-
-
-def _is_comparable(tick: Tick, day: int) -> bool:
-    """Whether all of a local day lies in the flight, and some of it is active."""
-    start, end = local_day(tick.plan.timezone, day)[:2]
-    flight = tick.plan.flight
-    return flight.start <= start < end <= flight.end and is_active(tick.plan.calendar, start, end)
 
 
 def _out_of_line(tick: Tick, day: int, spend: int, days: Usual) -> Told:
