@@ -88,13 +88,12 @@ def unpack_amount(packed: int | bytes) -> int:
 
 def pack_figures(figures: Sequence[int]) -> list[int | bytes]:
     """Eight figures, without the zeros at the end; counts past 64 bits, the sums of many, as bytes."""
-    count = COUNT
-    while count and not figures[count - 1]:
-        count -= 1
-    packed: list[int | bytes] = list(figures[:count])
+    packed: list[int | bytes] = list(figures)
+    while packed and not packed[-1]:
+        packed.pop()
     if packed:
         packed[0] = pack_amount(figures[0])
-        if count > VALUE:
+        if len(packed) > VALUE:
             packed[VALUE] = pack_amount(figures[VALUE])
         if max(figures) >= 2**63 or min(figures) < -(2**63):
             packed[1:VALUE] = [count if -(2**63) <= count < 2**63 else pack_big(count) for count in figures[1:VALUE]]

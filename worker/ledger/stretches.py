@@ -11,12 +11,16 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from itertools import accumulate, pairwise
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from worker.ledger.cells import NEVER, QUARTER
 
 SpendCell = tuple[int, int, int]
 """A counted cell: its start, the latest event time in it, the nanos spent."""
+
+
+STILL_TO_COME: Final = 2
+"""Of the days that a projection asks for the last: today, and tomorrow."""
 
 
 class Stretches:
@@ -46,6 +50,9 @@ class Stretches:
     def add(self, lo: int, spend: int) -> None:
         """Count a cell that begins at *lo*."""
         if (place := self._place(lo)) is not None:
+            if place < len(self.sums) - STILL_TO_COME:
+                # Another list, for who keeps what follows from days that are over (see `Counted.spends`).
+                self.sums = [*self.sums]
             self.sums[place] += spend
 
     def _place(self, lo: int) -> int | None:

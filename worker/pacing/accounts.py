@@ -47,7 +47,7 @@ from worker.pacing.plan import Flight, Plan
 from worker.pacing.projection import Projection
 from worker.pacing.reading import read_plan
 from worker.pacing.rollup import AccountKey, Sums
-from worker.pacing.signals import OVER_BUDGET, alert_key, over_budget
+from worker.pacing.signals import OVER_BUDGET, by_key, over_budget
 from worker.pacing.snapshot import Body, band, pacing_of
 from worker.pacing.standing import Standing
 from worker.pacing.state import DeviationLife, Raised
@@ -278,8 +278,8 @@ def _signals(
         milestones = before.milestones if is_silenced else milestones_reached(standing, before.milestones)
         spent_at = projection.exhausted_at if _is_spent(standing) else None
     now = [signal for signal in now if signal.kind not in silenced]
-    up = {alert_key(signal) for signal in now}
-    alerts, events = changed(tick.teller, before.up, [key for key in before.up if key not in up], now)
+    up = by_key(now)
+    alerts, events = changed(tick.teller, before.up, [key for key in before.up if key not in up], up)
     others = {key: alert for key, alert in alerts.items() if alert.kind != OVER_BUDGET}
     over = next((alert for alert in alerts.values() if alert.kind == OVER_BUDGET), None)
     return events, replace(before, raised=over, alerts=others, milestones=milestones, spent_at=spent_at)

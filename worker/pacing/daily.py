@@ -35,7 +35,7 @@ from worker.pacing.figures import DAYS_BEFORE, LastDays
 from worker.pacing.periods import is_on_quarters
 from worker.pacing.signals import Signal, Words, alert_key, scope_name
 from worker.pacing.state import DayCap
-from worker.pacing.watch import cap_of, past_cap
+from worker.pacing.watch import allowance, cap_of, past_cap
 
 if TYPE_CHECKING:
     from worker.pacing.tick import Tick
@@ -52,19 +52,72 @@ _FEWEST: Final = 14
 _QUARTER: Final = 900 * 10**9
 
 
+# -- yesterday and today ---------------------------------------------------------------------------------------------
+
+
+class _Day(NamedTuple):
+    """What a day is held to: its *cap* and what that allows, in hundredths of nanos (-1: anything), and the *usual*."""
+
+    cap: DayCap
+    allowance: int
+    usual: Usual | None
+
+
+class _HeldTo(NamedTuple):
+    """What the last two days are held to, and what yesterday spent."""
+
+    days: tuple[_Day, _Day]
+    yesterday: int
+
+
+def the_last_two(tick: Tick, last: LastDays) -> Iterator[Signal]:
+    """Yesterday and today, where they are over their allowance or out of line as of a complete tick of the flight."""
+    days, yesterday = _held_to(tick, last)
+    spent = yesterday, last.today
+    for (cap, allowed, _), spend in zip(days, spent, strict=True):
+        if spend * 100 > allowed >= 0 and _is_of_window(tick, cap.day):
+            yield from _of_day(tick, DAILY_BUDGET, cap.day, partial(_served, tick, cap, spend))
+    for (cap, _, usually), spend in zip(days, spent, strict=True):
+        if usually is not None and spend > usually.most and _is_of_window(tick, cap.day):
+            yield from _of_day(tick, SPIKE, cap.day, partial(_out_of_line, tick, cap.day, spend, usually))
+
+
+def limit_today(tick: Tick, last: LastDays) -> int | None:
+    """The most nanos that may be spent today and be no spike; None where yesterday is one, -1 where none can be."""
+    (before, today), yesterday = _held_to(tick, last)
+    if before.usual is not None and yesterday > before.usual.most:
+        return None
+    return -1 if today.usual is None else today.usual.most
+
+
+def _held_to(tick: Tick, last: LastDays) -> _HeldTo:
+    """What the last two days are held to; kept while the plan and the days before today stay as they are."""
+    key = tick.today, tick.version.version, tick.watch, last.key
+    held: _HeldTo = tick.history.kept("days", key, lambda: _hold(tick, last.before()))
+    return held
+
+
+def _hold(tick: Tick, spent: list[int]) -> _HeldTo:
+    """The same from what the days before today *spent*, the latest first."""
+    today = tick.today
+    usable = [_is_comparable(tick, today - 1 - place) for place in range(len(spent))]
+
+    def held(age: int) -> _Day:
+        cap = cap_of(tick.version, tick.watch, today - age)
+        places = range(age, min(age + _LAST, len(spent)))
+        return _Day(cap, allowance(cap), usual([spent[place] for place in places if usable[place]]))
+
+    return _HeldTo((held(1), held(0)), spent[0])
+
+
+def _is_comparable(tick: Tick, day: int) -> bool:
+    """Whether all of a local day lies in the flight, and some of it is active."""
+    start, end = local_day(tick.plan.timezone, day)[:2]
+    flight = tick.plan.flight
+    return flight.start <= start < end <= flight.end and is_active(tick.plan.calendar, start, end)
+
+
 # -- over the allowance ----------------------------------------------------------------------------------------------
-
-
-def days_over_allowance(tick: Tick, last: LastDays) -> Iterator[Signal]:
-    """Today and yesterday, where they are over their allowance as of a complete tick of the flight."""
-    if not _has_daily_budget(tick):
-        return
-    today = _today(tick)
-    yesterday: int = tick.history.kept("yesterday", (today, last.key), lambda: last.before()[0])
-    for day, served in ((today - 1, yesterday), (today, last.today)):
-        cap = cap_of(tick.version, tick.watch, day)
-        if _is_over(cap, served) and _is_of_window(tick, day):
-            yield from _of_day(tick, DAILY_BUDGET, day, partial(_served, tick, cap, served))
 
 
 def new_days_over_allowance(tick: Tick) -> Iterator[Signal]:
@@ -81,7 +134,7 @@ def new_days_over_allowance(tick: Tick) -> Iterator[Signal]:
 
 def _served_on(tick: Tick, day: int) -> int:
     """The nanos spent on a local day: of the last ones they are known, of an older one they are added up."""
-    last, age = last_days(tick), _today(tick) - day
+    last, age = last_days(tick), tick.today - day
     if last is not None and age <= DAYS_BEFORE and is_on_quarters(tick.plan.timezone):
         return last.before()[age - 1] if age else last.today
     start, end = local_day(tick.plan.timezone, day)[:2]
@@ -107,7 +160,7 @@ def _new_by_day(tick: Tick) -> dict[int, int]:
     """The nanos counted since the last tick by the local day they are dated in."""
     days: dict[int, int] = {}
     for start, totals in tick.counted.new:
-        spend = sum(figures[0] for figures in totals.values())
+        spend = sum([figures[0] for figures in totals.values()])
         if spend:
             day = ordinal_at(tick.plan.timezone, start)
             days[day] = days.get(day, 0) + spend
@@ -182,14 +235,6 @@ class Usual(NamedTuple):
         return whole - (whole & 1) if rest == 0 else whole
 
 
-class _Spikes(NamedTuple):
-    """What today is compared with, and yesterday; and what yesterday spent."""
-
-    today: Usual | None
-    before: Usual | None
-    yesterday: int
-
-
 def usual(spent: list[int]) -> Usual | None:
     """
     What is usual, of days that spent so much; None where nothing is. A day is no spike up to z = 4, in integers:
@@ -216,47 +261,6 @@ def _twice_median(numbers: list[int]) -> int:
     return ordered[middle] + ordered[~middle]
 
 
-def spikes(tick: Tick, last: LastDays) -> Iterator[Signal]:
-    """Today and yesterday, where they are out of line with the days before as of a complete tick of the flight."""
-    today, found = _today(tick), _compared(tick, last)
-    for day, spend, days in ((today - 1, found.yesterday, found.before), (today, last.today, found.today)):
-        if days is not None and spend > days.most and _is_of_window(tick, day):
-            yield from _of_day(tick, SPIKE, day, partial(_out_of_line, tick, day, spend, days))
-
-
-def limit_today(tick: Tick, last: LastDays) -> int | None:
-    """The most nanos that may be spent today and be no spike; None where yesterday is one, -1 where none can be."""
-    found = _compared(tick, last)
-    if found.before is not None and found.yesterday > found.before.most:
-        return None
-    return -1 if found.today is None else found.today.most
-
-
-def _compared(tick: Tick, last: LastDays) -> _Spikes:
-    """What the last two days are compared with; kept while the days before today stay as they are."""
-    today = _today(tick)
-    key = today, (tick.version.version, last.key)
-    found: _Spikes = tick.history.kept("spikes", key, lambda: _spikes(tick, last.before(), today))
-    return found
-
-
-def _spikes(tick: Tick, spent: list[int], today: int) -> _Spikes:
-    usable = [_is_comparable(tick, today - 1 - place) for place in range(len(spent))]
-
-    def of(first: int) -> Usual | None:
-        places = range(first, min(first + _LAST, len(spent)))
-        return usual([spent[place] for place in places if usable[place]])
-
-    return _Spikes(of(0), of(1), spent[0])
-
-
-def _is_comparable(tick: Tick, day: int) -> bool:
-    """Whether all of a local day lies in the flight, and some of it is active."""
-    start, end = local_day(tick.plan.timezone, day)[:2]
-    flight = tick.plan.flight
-    return flight.start <= start < end <= flight.end and is_active(tick.plan.calendar, start, end)
-
-
 def _out_of_line(tick: Tick, day: int, spend: int, days: Usual) -> Told:
     currency = currency_of(tick.plan.minor_digits)
     hundredths = days.hundredths_of_z(spend)
@@ -276,14 +280,10 @@ def _out_of_line(tick: Tick, day: int, spend: int, days: Usual) -> Told:
 # -- days ------------------------------------------------------------------------------------------------------------
 
 
-def _today(tick: Tick) -> int:
-    return ordinal_at(tick.plan.timezone, tick.as_of)
-
-
 def last_days(tick: Tick) -> LastDays | None:
     """What was spent on the local day of the tick and on those before it; None where nobody counts days."""
     days = tick.counted.days
-    return None if days is None else days(tick.plan.timezone, _today(tick))
+    return None if days is None else days(tick.plan.timezone, tick.today)
 
 
 def _is_of_window(tick: Tick, day: int) -> bool:

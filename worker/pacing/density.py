@@ -28,6 +28,7 @@ from datetime import date, datetime, timedelta
 from functools import lru_cache
 from itertools import accumulate
 from math import gcd
+from operator import attrgetter
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -260,6 +261,9 @@ def _minus(one: Ratio, other: Ratio) -> Ratio:
 # -- blackouts -------------------------------------------------------------------------------------------------------
 
 
+_START, _END = attrgetter("start"), attrgetter("end")
+
+
 def dark_time(blackouts: Sequence[Flight], start: int, end: int) -> int:
     """
     The nanoseconds of [start, end) that are blacked out; *blackouts* are in order and apart.
@@ -267,7 +271,7 @@ def dark_time(blackouts: Sequence[Flight], start: int, end: int) -> int:
     >>> dark_time((Flight(10, 20), Flight(30, 40)), 15, 32)
     7
     """
-    touched = [each for each in blackouts if each.start < end and start < each.end]
+    touched = blackouts[bisect_right(blackouts, start, key=_END) : bisect_left(blackouts, end, key=_START)]
     if not touched:
         return 0
     # Only the first may have begun before, and only the last go on.

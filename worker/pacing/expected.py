@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import gcd
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from worker.pacing.curves import Shape, Track, track_of
 from worker.pacing.density import Ratio
@@ -28,6 +28,7 @@ SpentBy = Callable[[int], int]
 """The nanos a scope has spent with event_time <= the instant."""
 
 _FROM_NOTHING: Ratio = (0, 1)
+_EVER: Final = -(1 << 62)
 
 
 def planned(budget: int, flight: Flight, track: Track | None, as_of: int) -> Ratio:
@@ -66,6 +67,24 @@ class Bend(NamedTuple):
         return (self.budget, self.flight, self.shape) == (budget, flight, shape)
 
 
+class Line(NamedTuple):
+    """A course on which nothing but C(t) = num / den changes: (rate num + start den) / (whole den), within [0, B]."""
+
+    track: Track
+    rate: int
+    start: int
+    whole: int
+    most: int
+    """B whole."""
+
+    def reached(self, as_of: int) -> Ratio:
+        """What is expected at *as_of*, in nanos."""
+        track, rate, start, whole, most = self
+        num, den = track.share(as_of)
+        expected = rate * num + start * den
+        return 0 if expected < 0 else min(expected, most * den), whole * den
+
+
 class Piece(NamedTuple):
     """The course from one bend to the next: *gone* is C(tc), *anchor* what is expected there (None: spend decides)."""
 
@@ -74,6 +93,19 @@ class Piece(NamedTuple):
     gone: Ratio
     anchor: Ratio | None
 
+    def line(self) -> Line | None:
+        """
+        The same as `reached` from a known anchor, A = start / scale and C(tc) = gone / of, brought to one fraction.
+
+            ((B scale - start) (num of - gone den) + start (of - gone) den) / (scale (of - gone) den)
+        """
+        budget, (gone, of) = self.bend.budget, self.gone
+        if self.anchor is None or gone == of:
+            return None
+        start, scale = self.anchor
+        rate, left = budget * scale - start, of - gone
+        return Line(self.track, rate * of, start * left - rate * gone, scale * left, budget * scale * left)
+
     def reached(self, anchor: Ratio, as_of: int) -> Ratio:
         """A + (B - A) (C(t) - C(tc)) / (1 - C(tc)), clamped to [0, B]; B where C(tc) = 1."""
         budget, (gone, of) = self.bend.budget, self.gone
@@ -81,9 +113,6 @@ class Piece(NamedTuple):
             return budget, 1
         start, scale = anchor
         num, den = self.track.share(as_of)
-        if not (start or gone):
-            # Most scopes are never bent: B C(t), which is what the rest comes to.
-            return budget * num, den
         done, left = num * of - gone * den, (of - gone) * den
         expected = start * left + (budget * scale - start) * done
         return max(0, min(expected, budget * scale * left)), scale * left
@@ -101,25 +130,24 @@ class Course:
     budget over what is left of the curve; a reflow is anchored at 0 before the flight.
     """
 
-    __slots__ = ("_pieces", "bends")
+    __slots__ = ("_line", "_line_since", "_pieces", "bends", "rests_on_spend")
 
     def __init__(self, bends: tuple[Bend, ...], known: Sequence[Piece] = ()) -> None:
         self.bends = bends
+        self.rests_on_spend = any(bend.policy == "rebase" for bend in bends)
+        """Whether late spend may move it."""
         # *known* are the first of them, worked out already.
         self._pieces = list(known)
         for bend in bends[len(known) :]:
             track = track_of(bend.flight, bend.shape)
             gone = track.share(bend.flight.start if bend.policy == "reflow" else bend.since)
             self._pieces.append(Piece(bend, track, gone, self._fixed_anchor(bend)))
+        # Of the last piece, for which nearly every tick asks. The first counts from ever.
+        self._line, self._line_since = self._pieces[-1].line(), bends[-1].since if len(bends) > 1 else _EVER
 
     def bent(self, bend: Bend) -> Course:
         """The course with one more bend; what was before a reflow is forgotten."""
         return Course((bend,)) if bend.policy == "reflow" else Course((*self.bends, bend), self._pieces)
-
-    @property
-    def rests_on_spend(self) -> bool:
-        """Whether late spend may move it."""
-        return any(bend.policy == "rebase" for bend in self.bends)
 
     def by(self, as_of: int, spent_by: SpentBy) -> Ratio:
         """
@@ -129,6 +157,8 @@ class Course:
         >>> course.by(75, lambda instant: 0)  # 500 by the change, then half of the other 1500
         (5000, 4)
         """
+        if self._line is not None and as_of >= self._line_since:
+            return self._line.reached(as_of)
         at = len(self._pieces) - 1
         while at and as_of < self.bends[at].since:
             at -= 1

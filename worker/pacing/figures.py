@@ -93,7 +93,11 @@ class Counted:
     """New cases since the last tick by kind; a kind without one is absent."""
 
     spends: Callable[[tuple[int, ...]], Sequence[int]] | None = None
-    """What is spent from each of those quarters of an hour to the next; without it `before` is asked."""
+    """
+    What is spent from each of those quarters of an hour to the next; without it `before` is asked.
+
+    It is the same list again only while nothing has changed in it but the last two: so one asks but whether it is.
+    """
 
     reached: Callable[[int, int | None, int | None], int | None] | None = None
     """See `first_reached`; without it only *data_through* is known."""

@@ -16,7 +16,7 @@ import msgspec
 from worker.pacing.curves import Shape
 from worker.pacing.expected import Bend, Course
 from worker.pacing.periods import awkward_edges, window_at
-from worker.pacing.plan import Flight, Plan, Policy
+from worker.pacing.plan import Flight, Plan, Policy, sharing
 from worker.pacing.scopes import Scope, ScopeKey, ScopePlan, compiled, flights_of, scopes_of
 
 Courses = dict[ScopeKey, Course]
@@ -149,9 +149,9 @@ class PlanHistory:
         """The history with one more accepted version, which counts from *counts_from*."""
         number = self.accepted + 1
         if self.ended or not self.versions:
-            return PlanHistory((PlanVersion(plan, number, None),), number)
+            return PlanHistory((PlanVersion(sharing(plan), number, None),), number)
         at = bisect_right(self.versions, counts_from, lo=1, key=_counts_from)
-        added = PlanVersion(plan, number, counts_from)
+        added = PlanVersion(sharing(plan), number, counts_from)
         return PlanHistory((*self.versions[:at], added, *self.versions[at:]), number, roots=self.roots)
 
     def as_ended(self) -> PlanHistory:
@@ -198,7 +198,7 @@ class PlanHistory:
         """The history that `pack` wrote, as this version or an earlier one does."""
         versions, accepted, ended, roots, *more = packed
         shapes = _read(more[0], list[Shape]) if more else []
-        read = (PlanVersion(_read(plan, Plan), number, counts) for plan, number, counts in versions)
+        read = (PlanVersion(sharing(_read(plan, Plan)), number, counts) for plan, number, counts in versions)
         courses = None
         if roots is not None:
             courses = {(scope, name): _unpack_bends(bends, shapes) for scope, name, bends in roots}

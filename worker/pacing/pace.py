@@ -36,13 +36,12 @@ class Pace(NamedTuple):
     """
     What is planned over a window.
 
-    *courses* are there where a version bends them, in nanos of 1 / *unit*; *origin* is from when spend counts in the
-    window, None for the first, which has all that is dated before it as well.
+    The courses of *scopes* that are bent are in nanos of 1 / *unit*; *origin* is from when spend counts in the window,
+    None for the first, which has all that is dated before it as well.
     """
 
     window: Window
     scopes: tuple[Scope, ...]
-    courses: Courses | None
     unit: int = 1
     origin: int | None = None
 
@@ -61,12 +60,19 @@ def pace_at(history: PlanHistory, version: PlanVersion, as_of: int, before: Befo
     scopes = tuple(_scaled(scope, factor, is_part=is_part) for scope in history.scopes(version, flight))
     chain = _led_to(chain, flight.start)
     if len(chain) == 1:
-        return Pace(window, scopes, None, 1, origin)
-    return Pace(window, scopes, *_courses(history, chain, window, carried), origin)
+        return Pace(window, scopes, 1, origin)
+    courses, unit = _courses(history, chain, window, carried)
+    return Pace(window, _on(courses, scopes), unit, origin)
 
 
 def _over_the_flight(history: PlanHistory, version: PlanVersion, as_of: int) -> Pace:
-    return Pace(window_at(version.plan, as_of), history.scopes(version), history.courses(as_of))
+    window, scopes, courses = window_at(version.plan, as_of), history.scopes(version), history.courses(as_of)
+    return Pace(window, scopes if courses is None else _on(courses, scopes))
+
+
+def _on(courses: Courses, scopes: tuple[Scope, ...]) -> tuple[Scope, ...]:
+    """The scopes, each on its course."""
+    return tuple(scope._replace(course=courses[scope.scope, scope.scope_id]) for scope in scopes)
 
 
 def _scaled(scope: Scope, factor: Ratio, *, is_part: bool) -> Scope:

@@ -60,22 +60,21 @@ def signals_of(
     plan: Plan, standing: Standing, projection: Projection, as_of: int, before: Before, *, is_paused: bool
 ) -> Iterator[Signal]:
     """Those that are up after this; one that *is_paused* goes on with what is up and raises no more but milestones."""
-    if projection.exhausted_at is not None or is_ahead(standing, as_of):
-        for signal in period_signals(plan, standing, projection, as_of):
-            is_up = alert_key(signal) in before.up
-            if is_up or (not is_paused and may_be_raised(plan, standing, signal, as_of)):
-                yield signal
+    for signal in period_signals(plan, standing, projection, as_of):
+        is_up = alert_key(signal) in before.up
+        if is_up or (not is_paused and may_be_raised(plan, standing, signal, as_of)):
+            yield signal
     if milestones_reached(standing, before.milestones) > before.milestones:
         yield from milestones(plan, standing, before.milestones)
 
 
 def period_signals(plan: Plan, standing: Standing, projection: Projection, as_of: int) -> Iterator[Signal]:
     """Whatever holds of a scope that stands so, but for its milestones."""
-    used, budget = standing.figures[0] * standing.scale, standing.budget
-    gone, length = _elapsed(standing, as_of)
+    used, budget, flight = standing.figures[0] * standing.scale, standing.budget, standing.flight
+    gone, length = elapsed(flight, as_of), flight.end - flight.start
     if 100 * used > USED_PCT * budget and 100 * gone < ELAPSED_PCT * length:
         yield _signal(standing, USED_BEFORE, partial(_used_before, used, budget, gone, length))
-    if is_ahead(standing, as_of):
+    if 100 * used * length > budget * (100 * gone + AHEAD_PP * length):
         yield _signal(standing, AHEAD, partial(_ahead, used, budget, gone, length))
     if projection.exhausted_at is not None and standing.flight.end - projection.exhausted_at > DAY:
         yield _signal(standing, EXHAUSTION, partial(_exhaustion, plan, standing, projection, projection.exhausted_at))
@@ -91,17 +90,6 @@ def _ahead(used: int, budget: int, gone: int, length: int) -> Told:
     ahead_pp = percent(used * length - gone * budget, budget * length)
     words = f"has used {ahead_pp:.2f} percentage points more of its budget than of its time"
     return words, {**_shares(used, budget, gone, length), "ahead_pp": ahead_pp}
-
-
-def is_ahead(standing: Standing, as_of: int) -> bool:
-    """Whether more of the budget is used than of the time, by more than 10 points: 90 before 80 is that, too."""
-    gone, length = _elapsed(standing, as_of)
-    return 100 * standing.figures[0] * standing.scale * length > standing.budget * (100 * gone + AHEAD_PP * length)
-
-
-def _elapsed(standing: Standing, as_of: int) -> tuple[int, int]:
-    """What has passed of the flight or period, and its length."""
-    return elapsed(standing.flight, as_of), standing.flight.end - standing.flight.start
 
 
 def may_be_raised(plan: Plan, standing: Standing, signal: Signal, as_of: int) -> bool:

@@ -376,7 +376,7 @@ def _day_of(tick: Tick) -> Day | None:
     most = -1 if last is None else limit_today(tick, last)
     standings = tick.standings()
     campaign, rests = standings.at(as_of)[0], ground_of(tick, standings)
-    pace = rolling_pace(rests, days_before(rests, campaign, as_of), campaign)
+    pace = rolling_pace(rests, days_before(rests, campaign, as_of))
     rolling = to.NONE if pace is None else round_half_even(10_000 * pace[0], pace[1])
     if most is None or not (pace is None or -to.FURTHEST < rolling < to.FURTHEST):
         return None

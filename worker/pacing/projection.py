@@ -101,12 +101,11 @@ def project(ground: Ground, campaign: Standing, as_of: int) -> Projection:
     flight, spend = campaign.flight, campaign.figures[0]
     at = min(max(as_of, flight.start), flight.end)
     days = days_before(ground, campaign, at)
-    rolling = rolling_pace(ground, days, campaign)
+    rolling, learned, reason = _told_by(ground, days, campaign)
     num, den = campaign.expected
     is_spent = spend * campaign.scale >= campaign.budget
     if not num:
         return Projection(None, None, _observed(ground, campaign) if is_spent else None, _NOTHING_EXPECTED, rolling)
-    learned, reason = (None, None) if ground.plan.projection == "run_rate" else _learned(ground, days)
     if learned is not None:
         final = _learned_by(learned, spend, at, flight.end)
     elif as_of >= flight.end or spend <= 0:
@@ -265,19 +264,13 @@ def _midnights(zone: str, today: int, count: int) -> tuple[int, ...]:
     return tuple(local_day(zone, day).start for day in range(today - count, today + 3))
 
 
-def rolling_pace(ground: Ground, days: Days | None, campaign: Standing) -> Ratio | None:
+def rolling_pace(ground: Ground, days: Days | None) -> Ratio | None:
     """Spend over expected spend of the last seven whole days; None for fewer, and where nothing was expected."""
     if days is None or days.number < ROLLING_DAYS:
         return None
     first = days.number - ROLLING_DAYS
     start, end = days.edges[first], days.edges[days.number]
-    if ground.rests_on_spend:
-        num, den = _less(ground.expected(end), ground.expected(start))
-    else:
-        key = ground.version, start, campaign.budget, campaign.scale
-        num, den = ground.history.kept(
-            "week", key, lambda: _reduced(_less(ground.expected(end), ground.expected(start)))
-        )
+    num, den = _reduced(_less(ground.expected(end), ground.expected(start)))
     return (sum(days.spends[first : days.number]) * den, num) if num > 0 else None
 
 
@@ -293,15 +286,31 @@ class Learned(NamedTuple):
     unit: int
 
 
+class Told(NamedTuple):
+    """What whole days tell: their rolling pace, what is learned from them, and why no more is."""
+
+    rolling: Ratio | None
+    learned: Learned | None
+    reason: str | None
+
+
+def _told_by(ground: Ground, days: Days | None, campaign: Standing) -> Told:
+    """What the days tell of a campaign with that budget; kept while they stay as they are."""
+    if days is None:
+        return Told(None, *_learned(ground, None))
+    key = ground.version, days.today, days.number, campaign.budget, campaign.scale, days.spends
+    told: Told = ground.history.kept(
+        "whole days", key, lambda: Told(rolling_pace(ground, days), *_learned(ground, days))
+    )
+    return told._replace(rolling=rolling_pace(ground, days)) if ground.rests_on_spend else told
+
+
 def _learned(ground: Ground, days: Days | None) -> tuple[Learned | None, str | None]:
     """What the plan's method learns from the days, or a simpler one where they are few and why; None for run_rate."""
+    if ground.plan.projection == "run_rate":
+        return None, None
     if days is None:
         return None, f"the days of {ground.plan.timezone} do not begin on quarters of an hour"
-    key = ground.version, days.today, tuple(days.spends[: days.number])
-    return ground.history.kept("learned", key, lambda: _learned_from(ground, days))
-
-
-def _learned_from(ground: Ground, days: Days) -> tuple[Learned | None, str | None]:
     reason = None
     if ground.plan.projection == "seasonal":
         reason = _too_few_for_seasons(ground, days)

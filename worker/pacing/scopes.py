@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from worker.pacing.curves import Shape, Track, shape_of, track_of
+from worker.pacing.expected import Course
 from worker.pacing.plan import Flight, Plan
 
 ScopeKey = tuple[str, str]
@@ -32,6 +33,7 @@ class Scope(NamedTuple):
     A scope ready to be paced: its curve integrated, where it is not even and linear.
 
     Its budget is *budget* / *scale* nanos: a part of a period's, or what is carried, need be no whole number of them.
+    Where changes of the plan bend what is expected, the *course* has it.
     """
 
     scope: str
@@ -40,6 +42,7 @@ class Scope(NamedTuple):
     flight: Flight
     track: Track | None
     scale: int = 1
+    course: Course | None = None
 
 
 def scopes_of(plan: Plan, window: Flight | None = None) -> Iterator[ScopePlan]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from worker.pacing.daily import days_over_allowance, last_days, spikes
+from worker.pacing.daily import last_days, the_last_two
 from worker.pacing.interruption import interruption
 from worker.pacing.signals import Signal
 
@@ -26,5 +26,4 @@ def on_the_series(tick: Tick, campaign: Standing) -> Iterator[Signal]:
     yield from interruption(tick, campaign)
     last = last_days(tick)
     if last is not None:
-        yield from days_over_allowance(tick, last)
-        yield from spikes(tick, last)
+        yield from the_last_two(tick, last)

@@ -15,7 +15,7 @@ on new cases and cleared at the first tick without one. Source: contract, rule 9
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from operator import add
 from typing import Any, Final
@@ -63,6 +63,14 @@ def alert_key(signal: Signal) -> str:
     """What a signal is remembered by while it is up."""
     key = f"{signal.kind}\0{signal.scope}\0{signal.scope_id}"
     return f"{key}\0{signal.part}" if signal.part else key
+
+
+def by_key(signals: Iterable[Signal]) -> dict[str, Signal]:
+    """The signals by their keys; of several that are one, as of a day that is looked at twice, the first."""
+    found: dict[str, Signal] = {}
+    for signal in signals:
+        found.setdefault(alert_key(signal), signal)
+    return found
 
 
 def over_budget(plan: Plan, standings: Sequence[Standing]) -> Iterator[Signal]:

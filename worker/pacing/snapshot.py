@@ -144,19 +144,16 @@ def _required_daily_spend(remaining: int, left: int, currency: Currency) -> str 
 
 def worst_child(children: Sequence[Standing]) -> Body | None:
     """The channel or deal with the largest |deviation|, compared exactly, then the first name; null without one."""
-    worst: Standing | None = None
+    worst, size, base = None, 0, 0
     for child in children:
-        if child.expected[0] and (worst is None or _is_worse(child, worst)):
-            worst = child
+        gap, of = abs(child.gap), child.expected[0]
+        if of:
+            this, other = gap * base, size * of
+            if worst is None or this > other or (this == other and child.scope_id < worst.scope_id):
+                worst, size, base = child, gap, of
     if worst is None:
         return None
     return {"scope": worst.scope, "scope_id": worst.scope_id, "deviation_pct": pacing_of(worst)[1]}
-
-
-def _is_worse(child: Standing, worst: Standing) -> bool:
-    this = abs(child.gap) * worst.expected[0]
-    other = abs(worst.gap) * child.expected[0]
-    return this > other or (this == other and child.scope_id < worst.scope_id)
 
 
 def _channel(standing: Standing, currency: Currency) -> Body:

@@ -13,9 +13,8 @@ from operator import add, sub
 import msgspec
 
 from worker.pacing.density import Ratio
-from worker.pacing.expected import planned
+from worker.pacing.expected import Course, planned
 from worker.pacing.figures import FIGURES, Figures, Totals
-from worker.pacing.history import Courses
 from worker.pacing.pace import Before, Pace
 from worker.pacing.plan import Flight, Plan
 
@@ -99,24 +98,24 @@ class Standings:
 
     def at(self, as_of: int) -> list[Standing]:
         """The scopes with what is spent by the tally and expected at *as_of*."""
-        sums, courses = self._tally.by_scope, self._pace.courses
+        sums = self._tally.by_scope
         standings = []
-        for scope, scope_id, budget, flight, track, scale in self._pace.scopes:
+        for scope, scope_id, budget, flight, track, scale, course in self._pace.scopes:
             figures = sums[scope].get(scope_id, NO_FIGURES)
-            if courses is None:
+            if course is None:
                 num, den = planned(budget, flight, track, as_of)
                 den *= scale
             else:
-                num, den = self._bent(courses, scope, scope_id, as_of)
+                num, den = self._bent(course, scope, scope_id, as_of)
             gap = figures[0] * den - num
             standings.append(Standing(scope, scope_id, budget, flight, figures, (num, den), gap, scale))
         return standings
 
     def expected(self, instant: int) -> Ratio:
         """What the campaign is expected to have spent by an instant, in nanos."""
-        scope, scope_id, budget, flight, track, scale = self._pace.scopes[0]
-        if self._pace.courses is not None:
-            return self._bent(self._pace.courses, scope, scope_id, instant)
+        scope, scope_id, budget, flight, track, scale, course = self._pace.scopes[0]
+        if course is not None:
+            return self._bent(course, scope, scope_id, instant)
         num, den = planned(budget, flight, track, instant)
         return num, den * scale
 
@@ -125,9 +124,9 @@ class Standings:
         figures = self._tally.by_scope[scope].get(scope_id, NO_FIGURES)
         return Standing(scope, scope_id, 0, self._pace.window.flight, figures, (0, 1), figures[0])
 
-    def _bent(self, courses: Courses, scope: str, scope_id: str, as_of: int) -> Ratio:
+    def _bent(self, course: Course, scope: str, scope_id: str, as_of: int) -> Ratio:
         unit = self._pace.unit
-        num, den = courses[scope, scope_id].by(as_of, lambda at: self._spent_by(scope, scope_id, at) * unit)
+        num, den = course.by(as_of, lambda at: self._spent_by(scope, scope_id, at) * unit)
         return num, den * unit
 
     def _spent_by(self, scope: str, scope_id: str, instant: int) -> int:

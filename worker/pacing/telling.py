@@ -6,7 +6,7 @@ Every event begins with the same head. Its id is made of its type, campaign, tic
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -18,7 +18,7 @@ from worker.pacing.plan import Plan
 from worker.pacing.projection import Projection
 from worker.pacing.reallocation import Move
 from worker.pacing.rollup import Child, child_of
-from worker.pacing.signals import Signal, alert_key, scope_name
+from worker.pacing.signals import Signal, scope_name
 from worker.pacing.snapshot import Body, Taken, pacing_of, snapshot_fields
 from worker.pacing.standing import Standing
 from worker.pacing.state import Proposal, Raised
@@ -147,15 +147,16 @@ Alerts = dict[str, Raised]
 """The signals that are up, by their keys."""
 
 
-def changed(teller: Teller, before: Alerts, over: Sequence[str], now: Iterable[Signal]) -> tuple[Alerts, list[Event]]:
+def changed(
+    teller: Teller, before: Alerts, over: Sequence[str], now: Mapping[str, Signal]
+) -> tuple[Alerts, list[Event]]:
     """The alerts without those that are *over*, with those of *now* that were not up before, and what is told of it."""
-    new = [(key, signal) for signal in now if (key := alert_key(signal)) not in before]
-    if not (over or new):
+    if not over and now.keys() <= before.keys():
         return before, []
     after = {key: alert for key, alert in before.items() if key not in over}
     events = [teller.cleared(before[key]) for key in over]
-    for key, signal in new:
-        if key not in after:
+    for key, signal in now.items():
+        if key not in before:
             part = (signal.part,) if signal.part else ()
             identity = teller.id("alert", signal.kind, signal.scope, signal.scope_id, *part)
             after[key] = Raised(identity, signal.kind, signal.scope, signal.scope_id, signal.level)

@@ -40,6 +40,7 @@ from msgspec.structs import replace
 
 from worker.pacing.amounts import time_text
 from worker.pacing.daily import new_days_over_allowance
+from worker.pacing.density import ordinal_at
 from worker.pacing.deviation import Reason, Step, enters, is_steady, live, resolved
 from worker.pacing.figures import Attribution, Counted, Totals
 from worker.pacing.history import PlanHistory, PlanVersion
@@ -49,7 +50,7 @@ from worker.pacing.plan import Thresholds
 from worker.pacing.projection import Ground, Projection, project
 from worker.pacing.reallocation import Move, propose
 from worker.pacing.series import on_the_series
-from worker.pacing.signals import Signal, alert_key, cases, newly_counted, over_budget
+from worker.pacing.signals import Signal, by_key, cases, newly_counted, over_budget
 from worker.pacing.snapshot import Taken
 from worker.pacing.standing import NO_FIGURES, Standing, Standings, Tally, without
 from worker.pacing.state import Closing, DeviationLife, PacingState, PeriodEnd, Proposal
@@ -62,7 +63,7 @@ class Tick:
 
     __slots__ = (
         "as_of", "complete", "counted", "history", "is_first", "is_over", "pace", "plan", "position", "state", "tally",
-        "teller", "version", "watch",
+        "teller", "today", "version", "watch",
     )  # fmt: skip
 
     def __init__(  # what take_tick is given
@@ -92,6 +93,8 @@ class Tick:
         self.plan = version.plan
         self.is_over = self.as_of >= version.plan.flight.end
         """Whether the flight has ended."""
+        self.today = ordinal_at(version.plan.timezone, self.as_of)
+        """The number of the tick's local day."""
         self.pace = pace_at(self.history, version, within, self.counted.before)
         self.tally = self.tallied(self.counted.totals)
         self.teller = Teller(version.plan, self.as_of, self.pace.window.end)
@@ -356,9 +359,10 @@ def _projection(
 
 def ground_of(tick: Tick, standings: Standings, until: int | None = None) -> Ground:
     """What a projection rests on."""
-    pace, number, courses = tick.pace, tick.version.version, tick.pace.courses
-    is_even = courses is None and pace.scopes[0].track is None
-    moves = courses is not None and courses["campaign", tick.plan.campaign_id].rests_on_spend
+    pace, number = tick.pace, tick.version.version
+    course = pace.scopes[0].course
+    is_even = course is None and pace.scopes[0].track is None
+    moves = course is not None and course.rests_on_spend
     return Ground(tick.plan, tick.history, number, standings.expected, is_even, moves, tick.counted, pace.origin, until)
 
 
@@ -435,9 +439,10 @@ def _deviations(
     events: list[Event] = []
     for standing in standings.at(tick.as_of - lag) if lag else scopes:
         # Most scopes have neither a life nor a reason for one: they are passed over with one comparison.
-        if before or enters(standing.gap, standing.expected[0], thresholds):
+        life = before.get(standing.key) if before else None
+        if life is not None or enters(standing.gap, standing.expected[0], thresholds):
             key = standing.key
-            life, steps = _live(tick, before.get(key), standing, thresholds)
+            life, steps = _live(tick, life, standing, thresholds)
             if life is not None:
                 after[key] = life
             if steps:
@@ -553,10 +558,9 @@ def _alerts(tick: Tick, scopes: list[Standing], projection: Projection | None) -
         now += on_the_series(tick, scopes[0])
     if not (before or now):
         return before, []
-    now = _wanted(tick, now) if plan.silenced else now
-    up = {alert_key(signal) for signal in now}
+    up = by_key(_wanted(tick, now) if plan.silenced else now)
     over = [key for key in before if key not in up] if tick.complete else []
-    return changed(tick.teller, before, over, now)
+    return changed(tick.teller, before, over, up)
 
 
 def _remembering(tick: Tick, state: PacingState, campaign: Standing) -> PacingState:
@@ -570,7 +574,7 @@ def _remembering(tick: Tick, state: PacingState, campaign: Standing) -> PacingSt
 def _alerts_at_closing(tick: Tick) -> tuple[Alerts, list[Event]]:
     """Every signal clears; news of a kind that was not up is still raised, or it would never be told."""
     before = tick.state.alerts
-    return changed(tick.teller, before, list(before) if tick.complete else [], _wanted(tick, _news(tick)))
+    return changed(tick.teller, before, list(before) if tick.complete else [], by_key(_wanted(tick, _news(tick))))
 
 
 def _news(tick: Tick) -> list[Signal]:

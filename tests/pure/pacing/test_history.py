@@ -365,3 +365,13 @@ def test_the_cut_of_a_rebase_outlives_its_plan() -> None:
     made = history((plan(), 0), (rebase, 50), (plan(3000), 60)).forget(70)
     assert len(made.versions) == 1
     assert plan_cuts(made) == (0, 51, 100)
+
+
+@pytest.mark.parametrize("of", ["flight", "thresholds", "reallocation", "timezone", "currency"])
+def test_what_plans_have_in_common_is_one_object(of: str) -> None:
+    """Whether they were just read or come from a record."""
+    one, other = (history((msgspec.convert(msgspec.to_builtins(plan()), Plan), 0)) for _ in range(2))
+    again = PlanHistory.unpack(msgspec.json.decode(msgspec.json.encode(one.pack())))
+    parts = [getattr(each.versions[0].plan, of) for each in (one, other, again)]
+    assert parts[0] is parts[1] is parts[2]
+    assert [each.versions[0].plan for each in (one, other, again)] == [plan()] * 3
