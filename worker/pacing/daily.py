@@ -38,6 +38,7 @@ from worker.pacing.state import DayCap
 from worker.pacing.watch import allowance, cap_of, past_cap
 
 if TYPE_CHECKING:
+    from worker.pacing.plan import Calendar, Flight
     from worker.pacing.tick import Tick
 
 DAILY_BUDGET: Final = "daily_budget_exceeded"
@@ -100,7 +101,7 @@ def _held_to(tick: Tick, last: LastDays) -> _HeldTo:
 def _hold(tick: Tick, spent: list[int]) -> _HeldTo:
     """The same from what the days before today *spent*, the latest first."""
     today = tick.today
-    usable = [_is_comparable(tick, today - 1 - place) for place in range(len(spent))]
+    usable = _comparable(tick.plan.timezone, tick.plan.flight, tick.plan.calendar, today, len(spent))
 
     def held(age: int) -> _Day:
         cap = cap_of(tick.version, tick.watch, today - age)
@@ -110,11 +111,11 @@ def _hold(tick: Tick, spent: list[int]) -> _HeldTo:
     return _HeldTo((held(1), held(0)), spent[0])
 
 
-def _is_comparable(tick: Tick, day: int) -> bool:
-    """Whether all of a local day lies in the flight, and some of it is active."""
-    start, end = local_day(tick.plan.timezone, day)[:2]
-    flight = tick.plan.flight
-    return flight.start <= start < end <= flight.end and is_active(tick.plan.calendar, start, end)
+@lru_cache(maxsize=4096)
+def _comparable(zone: str, flight: Flight, calendar: Calendar, today: int, count: int) -> tuple[bool, ...]:
+    """Of each day before *today*, the latest first, whether all of it lies in the flight, and is not all dark."""
+    days = [local_day(zone, today - age)[:2] for age in range(1, count + 1)]
+    return tuple(flight.start <= start < end <= flight.end and is_active(calendar, start, end) for start, end in days)
 
 
 # -- over the allowance ----------------------------------------------------------------------------------------------
