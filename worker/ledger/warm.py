@@ -6,11 +6,12 @@ The compiled loops, made ready: compiled where this machine has not done so yet,
 
 from __future__ import annotations
 
-from worker.ledger.batches import RecordBatch
+from worker.ledger.batches import RecordBatch, packed
 from worker.ledger.fold import LOADED_FROM
 from worker.ledger.kernel import unpack
 from worker.ledger.ledger import Ledger
 from worker.ledger.limits import LedgerLimits
+from worker.ledger.newest import Newest
 from worker.ledger.ticking import PRINTED_FROM
 
 _PLAN = (
@@ -22,7 +23,7 @@ _UPDATE = b'{"event_id":"%d","source":"s","campaign_id":"c","event_time":"2026-0
 
 
 def warm() -> None:
-    """Fold a few updates and take a tick, so that every loop has run once."""
+    """Fold a few updates, take a tick and read what is written then, so that every loop has run once."""
     unpack(b"", 0)
     values = [_UPDATE % number for number in range(LOADED_FROM)]
     ledger = Ledger(0, 1, LedgerLimits())
@@ -33,6 +34,9 @@ def warm() -> None:
     ledger.tick_slice(PRINTED_FROM)
     ledger.close_tick()
     ledger.fold_spend(RecordBatch("", 0, range(LOADED_FROM), [b"c"] * LOADED_FROM, values, 0))
+    newest = Newest(keeps=0)
+    newest.take(packed(*zip(*ledger.changes(), strict=True)))
+    newest.parted()
 
 
 if __name__ == "__main__":
