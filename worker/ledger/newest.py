@@ -203,6 +203,8 @@ class Newest:
         self._keys: Bytes = np.zeros(len(PADDING), np.uint8)
         self._parts: list[bytes] = []
         self._keeps = self._most = keeps
+        self.size_bytes = 0
+        """Of the batches that are kept."""
 
     def __len__(self) -> int:
         """How many keys there are, those that are deleted included."""
@@ -222,13 +224,9 @@ class Newest:
         known = _Known(self._keys, self._entries, self._hashes, self._slots)
         self._count = _take(_words_of(data), data, records.spans, len(self._parts), self._count, known)
         self._parts.append(records.data)
+        self.size_bytes += len(records.data)
         if self.size_bytes > self._most:
             self._keep_the_newest()
-
-    @property
-    def size_bytes(self) -> int:
-        """Bytes of the batches that are kept."""
-        return sum(map(len, self._parts))
 
     def _keep_the_newest(self) -> None:
         """Let go of the values that later ones have taken the place of."""
@@ -239,7 +237,7 @@ class Newest:
         for part, some in self._by_part(rows):
             _move(np.frombuffer(part, np.uint8), self._entries[rows[some]], begins[some], out)
         self._entries[rows, _PART], self._entries[rows, _VALUE], self._entries[rows, _VALUE_END] = 0, begins, ends
-        self._parts, self._most = [out.tobytes()], max(self._keeps, 2 * len(out))
+        self._parts, self.size_bytes, self._most = [out.tobytes()], len(out), max(self._keeps, 2 * len(out))
 
     def _standing(self) -> Integers:
         """The entries that are not deleted."""
