@@ -283,6 +283,8 @@ def run(settings: Settings, **seams: Any) -> int:
     settings = asyncio.run(look_at_topics(settings))
     # Before anybody waits: where they are not compiled yet that takes half a minute.
     warm()
+    # What is loaded by now stays: the collection after a restore need not go through it.
+    gc.freeze()
     return asyncio.run(serve(create_app(settings, **seams)))
 
 

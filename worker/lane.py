@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol, TypeVar
 
 import aiokafka.consumer.fetcher as upstream_fetcher
 import faust
+import numpy as np
 from aiokafka import TopicPartition
 from aiokafka.codec import gzip_decode, lz4_decode, snappy_decode, zstd_decode
 from aiokafka.consumer.fetcher import READ_COMMITTED, PartitionRecords
@@ -43,6 +44,8 @@ from worker.waiting import wait_at_most
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
+
+    from worker.compiled import Integers
 
 T = TypeVar("T")
 
@@ -160,15 +163,17 @@ class WholeBatches(PartitionRecords):
         return bool(batch.is_control_batch)
 
     def _packed(self, batch: Any, raw: memoryview, start: int) -> RecordBatch | None:
-        """The records in the bytes they came in; None for the oldest formats, and where an offset is missing."""
+        """The records in the bytes they came in; None for the oldest formats."""
         if raw[_MAGIC] != _NEWEST_MAGIC:
             return None
         unpacked = unpack(_body(raw), int.from_bytes(raw[_COUNT], "big"))
         if unpacked is None:
             return None
+        whole, places = unpacked
         # A seek may land inside a batch, and the broker returns the whole of it.
-        records = unpacked.cut(max(start - batch.base_offset, 0), len(unpacked.spans))
-        offsets = range(max(start, batch.base_offset), batch.base_offset + len(unpacked.spans))
+        first = int(places.searchsorted(start - batch.base_offset))
+        records = whole.cut(first, len(places))
+        offsets = _placed(batch.base_offset + places[first:])
         tp, newest = self._tp, int(batch.max_timestamp)
         return RecordBatch(tp.topic, tp.partition, offsets, records.keys, records.values, newest, packed=records)
 
@@ -180,7 +185,7 @@ class WholeBatches(PartitionRecords):
         return RecordBatch(
             self._tp.topic,
             self._tp.partition,
-            _offsets(records),
+            _placed(np.array([record.offset for record in records], np.int64)),
             [record.key for record in records],
             [record.value for record in records],
             _newest(batch, records),
@@ -223,12 +228,12 @@ def _newest(batch: Any, records: Sequence[Any]) -> int:
     return max((record.timestamp or -1 for record in records), default=-1)
 
 
-def _offsets(records: Sequence[Any]) -> Sequence[int]:
-    """The offsets of *records*, as a range where none is missing: all but compacted batches."""
-    if not records:
+def _placed(offsets: Integers) -> Sequence[int]:
+    """The offsets of records, as a range where none is missing: all but compacted batches."""
+    if not len(offsets):
         return range(0)
-    first, end = records[0].offset, records[-1].offset + 1
-    return range(first, end) if end - first == len(records) else [record.offset for record in records]
+    first, end = int(offsets[0]), int(offsets[-1]) + 1
+    return range(first, end) if end - first == len(offsets) else offsets.tolist()
 
 
 def install() -> None:

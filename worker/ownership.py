@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from worker.checkpoint import Checkpoints
     from worker.exits import Watchdog
     from worker.lane import LaneConsumer, Take
+    from worker.ledger.newest import Newest
     from worker.metrics import Metrics
     from worker.partition import Partition
     from worker.restore import Changelog
@@ -292,30 +293,28 @@ class Ownership:
         log.info("partition %d restored in %.2f s", number, time.monotonic() - began)
 
     async def _read(self, number: int, checkpoints: Checkpoints) -> Held:
+        """Ask and read everything at once: nobody else writes any more, and much of it is waiting for answers."""
         partition = self._parts.partition(number)
-        bounds = await self._bounds(number)
-        await self._load(partition.ledger, self._parts.changelog(number), _of(bounds, self._ticked))
         accounts = partition.accounts
-        await self._load(accounts.ledger, self._parts.account_changelog(number), _of(bounds, accounts.topics))
+        changelog, account_changelog = self._parts.changelog(number), self._parts.account_changelog(number)
+        bounds, records, account_records = await asyncio.gather(
+            self._bounds(number), changelog.read(), account_changelog.read()
+        )
+        self._metrics.restore_records.inc(changelog.records_read + account_changelog.records_read)
+        _load(partition.ledger, records, _of(bounds, self._ticked))
+        _load(accounts.ledger, account_records, _of(bounds, accounts.topics))
         saver = self._parts.saver(partition, checkpoints)
         return Held(partition, checkpoints, saver, self._parts.ticks(partition, saver))
-
-    async def _load(
-        self, ledger: restore.Restorable, changelog: Changelog, bounds: Mapping[str, restore.Bounds]
-    ) -> None:
-        records = await changelog.read()
-        self._metrics.restore_records.inc(changelog.records_read)
-        if not restore.load(ledger, records):
-            restore.begin_anew(ledger, bounds)
-        restore.check(ledger, bounds)
 
     async def _bounds(self, number: int) -> dict[str, restore.Bounds]:
         thread = self.consumer.lane_thread
         tps = self.inputs(number)
         sentence = f"no broker said where the inputs of partition {number} begin and end while it was restored"
         with self._watchdog.limit(("bounds", number), restore.STALL_SECONDS, Exit.RESTORE_FAILED, sentence):
-            begin, end = await thread.begin_offsets(tps), await thread.end_offsets(tps)
-            return {tp.topic: restore.Bounds(begin[tp], end[tp], await thread.committed(tp)) for tp in tps}
+            begin, end, *committed = await asyncio.gather(
+                thread.begin_offsets(tps), thread.end_offsets(tps), *map(thread.committed, tps)
+            )
+        return {tp.topic: restore.Bounds(begin[tp], end[tp], of) for tp, of in zip(tps, committed, strict=True)}
 
     def inputs(self, number: int) -> list[TP]:
         """The input partitions of one number."""
@@ -337,6 +336,12 @@ class Ownership:
 
 def _of(bounds: Mapping[str, restore.Bounds], topics: Iterable[str]) -> dict[str, restore.Bounds]:
     return {topic: bounds[topic] for topic in topics}
+
+
+def _load(ledger: restore.Restorable, records: Newest, bounds: Mapping[str, restore.Bounds]) -> None:
+    if not restore.load(ledger, records):
+        restore.begin_anew(ledger, bounds)
+    restore.check(ledger, bounds)
 
 
 def collect_and_freeze() -> None:

@@ -19,12 +19,15 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from worker.exits import Exit, leave
 from worker.lane import Whole
 from worker.ledger import UnreadableLedgerError
+from worker.ledger.batches import packed
+from worker.ledger.newest import Newest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from worker.exits import Watchdog
     from worker.lane import Fetched
+    from worker.ledger.records import Records
     from worker.settings import Settings
 
 FETCH_BYTES = 8 * 1024 * 1024
@@ -47,7 +50,7 @@ class Changelog:
     def __init__(self, settings: Settings, tp: TopicPartition, watchdog: Watchdog) -> None:
         self._tp = tp
         self._watchdog = watchdog
-        self._newest: dict[bytes, bytes | None] = {}
+        self._newest = Newest()
         self.records_read = 0
         self._consumer = AIOKafkaConsumer(
             **settings.kafka_options(),
@@ -60,7 +63,7 @@ class Changelog:
             key_deserializer=Whole(),
         )
 
-    async def read(self) -> dict[bytes, bytes | None]:
+    async def read(self) -> Newest:
         """Read the whole partition."""
         self._in_time()
         await self._consumer.start()
@@ -87,7 +90,7 @@ class Changelog:
         if batch.start != at:
             refuse(self._tp.partition, f"its changelog was read from {batch.start} where {at} came next")
         if batch.records is not None:
-            self._newest.update(zip(batch.records.keys, batch.records.values, strict=True))  # type: ignore[arg-type]
+            self._newest.take(batch.records.packed or packed(batch.records.keys, batch.records.values))
             self.records_read += len(batch.records.keys)
         return batch.end
 
@@ -114,14 +117,14 @@ class Restorable(Protocol):
     def positions(self) -> dict[str, int]:
         """The next offset of each of its inputs."""
 
-    def load(self, newest: Mapping[bytes, bytes | None]) -> bool:
+    def load(self, newest: Records | Newest) -> bool:
         """Take the newest record of each key; whether there was a marker."""
 
     def advance(self, topic: str, offset: int) -> None:
         """Stand at an offset."""
 
 
-def load(ledger: Restorable, records: Mapping[bytes, bytes | None]) -> bool:
+def load(ledger: Restorable, records: Records | Newest) -> bool:
     """Put the changelog's *records* into an empty ledger; False when there was none, so that it begins anew."""
     try:
         has_marker = ledger.load(records)

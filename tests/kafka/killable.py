@@ -30,6 +30,7 @@ from typing import Any, Final
 from aiokafka import AIOKafkaProducer
 
 from worker import app, lag, restore
+from worker.ledger.newest import Newest
 from worker.ownership import Ownership
 from worker.restore import Changelog
 from worker.settings import load_settings
@@ -136,7 +137,7 @@ def listen(sentence: Sentence) -> None:
             sentence.reach("revoked")
         sentence.revoking = False
 
-    async def read_and_told(self: Changelog) -> dict[bytes, bytes | None]:
+    async def read_and_told(self: Changelog) -> Newest:
         records = await read(self)
         sentence.reach("read")
         return records

@@ -27,7 +27,7 @@ from worker.ledger.changelog import Marker, read_marker
 from worker.ledger.journal import sheet_of
 from worker.ledger.kinds import CAMPAIGN, IDS, MARKER, WAITING
 from worker.ledger.notes import Note, unpack_note
-from worker.ledger.records import Shelves, fields_of, key_of, parts_of
+from worker.ledger.records import fields_of, key_of, parted, parts_of
 
 Records = Mapping[bytes, bytes]
 ByAttribution = dict[tuple[str | None, str | None, str | None], list[int]]
@@ -64,7 +64,7 @@ class Holdings:
     def __init__(self, records: Records) -> None:
         self.marker: Marker = read_marker(records[MARKER])
         self._records = records
-        self._shelves = Shelves(dict(records))
+        _, self._shelves = parted(records)
         self._sheet = sheet_of(records)
 
     def names(self) -> Iterable[str]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
@@ -30,6 +30,9 @@ from worker.ledger.records import Record, Records, UnreadableLedgerError, standi
 from worker.pacing import Event, Plan
 from worker.pacing.accounts import AccountState, take_account_tick
 from worker.pacing.rollup import AccountKey, Sums
+
+if TYPE_CHECKING:
+    from worker.ledger.newest import Newest
 
 FORMAT: Final = 1
 PLAN: Final = b"a"
@@ -271,13 +274,13 @@ class AccountLedger:
         self._saved = stands
         return records
 
-    def load(self, newest: Records) -> bool:
+    def load(self, newest: Records | Newest) -> bool:
         """
         Take the newest record of each key; whether there was a marker.
 
         Raises UnreadableLedgerError for what does not belong.
         """
-        records = standing(newest)
+        records = standing(newest) if isinstance(newest, Mapping) else newest.standing()
         value = records.pop(MARKER, None)
         if value is not None:
             try:

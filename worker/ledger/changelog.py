@@ -9,8 +9,8 @@ each id is written a few times and a restore reads few records. What the horizon
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
@@ -27,7 +27,6 @@ from worker.ledger.kinds import (
     IDS,
     LOCAL_DAYS,
     MARKER,
-    OF_A_CAMPAIGN,
     PENDING,
     REPORTS,
     ROWS,
@@ -40,7 +39,6 @@ from worker.ledger.records import (
     VERSION,
     Record,
     Records,
-    Shelves,
     UnreadableLedgerError,
     day_bytes,
     fields_of,
@@ -55,12 +53,15 @@ from worker.ledger.records import (
     pack_reports,
     pack_series,
     pack_source,
+    parted,
     parts_of,
     source_key,
-    standing,
 )
 from worker.ledger.series import Series
 from worker.ledger.uncounted import NOWHERE
+
+if TYPE_CHECKING:
+    from worker.ledger.newest import Newest
 
 SEGMENT_BYTES: Final = 512 * 1024
 """The largest segment of ids: a Kafka record is at most a megabyte by default."""
@@ -199,17 +200,16 @@ class Changelog:
 
     # -- reading
 
-    def load(self, newest: Records) -> bool:
+    def load(self, newest: Records | Newest) -> bool:
         """Take the newest record of each key; whether there was a marker."""
-        records = standing(newest)
+        records, shelves = parted(newest) if isinstance(newest, Mapping) else newest.parted()
         marker = records.pop(MARKER, None)
         if marker is None:
             return False
         self._place(where := read_marker(marker))
-        keys = sorted(key for key in records if key[:1] not in OF_A_CAMPAIGN)
-        for key, value in [(key, records.pop(key)) for key in keys]:
-            self._take(key, value)
-        self.book.shelves = shelves = Shelves(records)
+        for key in sorted(records):
+            self._take(key, records.pop(key))
+        self.book.shelves = shelves
         self.book.corrected = shelves.corrected()
         self._written = self.book.memory.end
         self.book.sheet.was_read()

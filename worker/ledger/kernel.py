@@ -198,9 +198,9 @@ def _varint(data: Bytes, at: int) -> tuple[int, int]:
 
 
 @loop
-def _unpack(data: Bytes, stop: int, spans: Integers) -> bool:
-    """False where a record lies at another offset than behind the one before, or they do not fit."""
-    at = 0
+def _unpack(data: Bytes, stop: int, spans: Integers, offsets: Integers) -> bool:
+    """False where a record does not come behind the one before, or they do not fit."""
+    at, least = 0, 0
     for number in range(len(spans)):
         length, begin = _varint(data, at)
         end = begin + length
@@ -214,8 +214,9 @@ def _unpack(data: Bytes, stop: int, spans: Integers) -> bool:
                 return False
             spans[number, place], spans[number, place + 1] = (at, at + size) if size >= 0 else (-1, -1)
             at += max(size, 0)
-        if offset != number or at > end:
+        if offset < least or at > end:
             return False
+        offsets[number], least = offset, offset + 1
         at = end
     return at == stop
 
@@ -224,12 +225,12 @@ _LEAST_RECORD: Final = 7
 """Bytes of a record without a key, a value or a header."""
 
 
-def unpack(body: bytes | memoryview, count: int) -> Packed | None:
-    """The *count* records in the *body* of a batch; None where one lies not right behind the one before."""
+def unpack(body: bytes | memoryview, count: int) -> tuple[Packed, Integers] | None:
+    """The *count* records in the *body* of a batch, and their offsets, from that of the batch on; None: unreadable."""
     if count * _LEAST_RECORD > len(body):
         return None
-    data, spans = b"".join((body, PADDING)), np.empty((count, 4), np.int64)
-    return Packed(data, spans) if _unpack(_array(data), len(body), spans) else None
+    data, spans, offsets = b"".join((body, PADDING)), np.empty((count, 4), np.int64), np.empty(count, np.int64)
+    return (Packed(data, spans), offsets) if _unpack(_array(data), len(body), spans, offsets) else None
 
 
 # -- JSON: where the fields of an update lie ---------------------------------------------------------------------------

@@ -8,7 +8,7 @@ saved and loaded. It reads no clock; ticks are told to it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from worker.ledger import fold, plans, ticking
 from worker.ledger.batches import Folded, RecordBatch
@@ -20,6 +20,9 @@ from worker.ledger.records import Record, Records
 from worker.ledger.ticking import TickSlice
 from worker.pacing import PacingState, PlanHistory, Totals
 from worker.pacing.rollup import AccountKey, Sums
+
+if TYPE_CHECKING:
+    from worker.ledger.newest import Newest
 
 
 class LedgerStatistics(NamedTuple):
@@ -156,7 +159,7 @@ class Ledger:
         """Drain the records that changed since the last call; None deletes; the marker is last. Empty: nothing did."""
         return self._changelog.changes()
 
-    def load(self, newest: Records) -> bool:
+    def load(self, newest: Records | Newest) -> bool:
         """
         Take the changelog, the *newest* record of each key; whether there was a marker, that is a state at all.
 

@@ -36,7 +36,7 @@ in is written as rows alone: a pending day is one that was packed, as nobody fol
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from operator import attrgetter
 from typing import Any, Final
 
@@ -51,7 +51,7 @@ from worker.ledger.kinds import (
     HISTORY,
     LOCAL_DAYS,
     NUMBERED,
-    ONE_A_CAMPAIGN,
+    OF_A_CAMPAIGN,
     PENDING,
     REPORTS,
     SERIES,
@@ -342,79 +342,79 @@ def pack_source(source: Source) -> bytes:
 # -- the shelf -------------------------------------------------------------------------------------------------------
 
 
+def parted(records: Records) -> tuple[dict[bytes, bytes], Shelves]:
+    """What of *records* is of no campaign, and the campaigns; `Newest.parted` does the same to very many."""
+    beside: dict[bytes, bytes] = {}
+    campaigns: dict[bytes, dict[bytes, bytes]] = {}
+    for key, value in standing(records).items():
+        kind = key[:1]
+        if kind in OF_A_CAMPAIGN:
+            name, _, numbers = key[1:].partition(b"\0") if kind in NUMBERED else (key[1:], b"", b"")
+            campaigns.setdefault(name, {})[kind + numbers] = value
+        else:
+            beside[key] = value
+    held: dict[bytes, Mapping[bytes, bytes]] = {name: of for name, of in campaigns.items() if CAMPAIGN in of}
+    planned = [name for name, of in held.items() if HISTORY in of]
+    corrected = [name for name, of in held.items() if any(key[:1] == CORRECTION for key in of)]
+    return beside, Shelves(held, planned, corrected)
+
+
 class Shelves(Mapping[str, "Shelf"]):
     """
-    The campaigns in *records*, which it takes over, each as its records: most are not asked for before the next tick.
+    Campaigns by their records, which are put together by who asks for the campaign: most are not before the next tick.
 
-    They stay in the one mapping they were read into, and are put together by who asks for the campaign. What is left
-    of one that has no record of its own is left out.
+    *held* are the records of each by its id: a key there is the kind, and the numbers where there are any. What is left
+    of a campaign that has no record of its own is left out.
     """
 
-    def __init__(self, records: dict[bytes, bytes]) -> None:
-        self._records = records
-        self._count = 0
-        self._numbered: dict[bytes, list[bytes]] = {}
-        """The keys with numbers, by the campaign's id."""
-        for key in records:
-            kind = key[:1]
-            if kind == CAMPAIGN:
-                self._count += 1
-            elif kind in NUMBERED:
-                self._numbered.setdefault(key[1:].partition(b"\0")[0], []).append(key)
+    def __init__(
+        self,
+        held: MutableMapping[bytes, Mapping[bytes, bytes]],
+        planned: Sequence[bytes] = (),
+        corrected: Sequence[bytes] = (),
+    ) -> None:
+        self._held = held
+        self._planned = planned
+        self._corrected = corrected
 
     def __len__(self) -> int:
-        return self._count
+        return len(self._held)
 
     def __iter__(self) -> Iterator[str]:
-        return (key[1:].decode() for key in self._records if key[:1] == CAMPAIGN)
+        return (name.decode() for name in self._held)
 
     def __getitem__(self, campaign_id: str) -> Shelf:
-        name = campaign_id.encode()
-        if CAMPAIGN + name not in self._records:
-            raise KeyError(campaign_id)
-        only = (kind + name for kind in ONE_A_CAMPAIGN)
-        keys = (*(key for key in only if key in self._records), *self._numbered.get(name, ()))
-        return Shelf(name, {key: self._records[key] for key in keys})
+        return Shelf(self._held[campaign_id.encode()])
 
     def pop(self, campaign_id: str) -> Shelf | None:
         """Hand out what there is of a campaign, and hold it no longer."""
-        shelf = self.get(campaign_id)
-        if shelf is not None:
-            for key in shelf.records:
-                del self._records[key]
-            self._numbered.pop(shelf.name, None)
-            self._count -= 1
-        return shelf
+        records = self._held.pop(campaign_id.encode(), None)
+        return None if records is None else Shelf(records)
 
     def planned(self) -> Iterator[str]:
         """The campaigns that have, or had, a plan."""
-        names = (key[1:] for key in self._records if key[:1] == HISTORY)
-        return (name.decode() for name in names if CAMPAIGN + name in self._records)
+        return (name.decode() for name in self._planned if name in self._held)
 
     def corrected(self) -> set[str]:
         """The campaigns with corrections that count."""
-        numbered = self._numbered.items()
-        names = (name for name, keys in numbered if any(key[:1] == CORRECTION for key in keys))
-        return {name.decode() for name in names if CAMPAIGN + name in self._records}
+        return {name.decode() for name in self._corrected if name in self._held}
 
 
 class Shelf:
-    """The records of one campaign as they were read."""
+    """The records of one campaign as they were read, by their kind and the numbers in their keys."""
 
-    __slots__ = ("name", "records")
+    __slots__ = ("records",)
 
-    def __init__(self, name: bytes, records: Mapping[bytes, bytes]) -> None:
-        self.name = name
+    def __init__(self, records: Mapping[bytes, bytes]) -> None:
         self.records = records
 
     def of(self, kind: bytes) -> Mapping[bytes, bytes]:
         """The records of a kind by the numbers in their keys."""
-        behind = len(kind) + len(self.name) + 1
-        return {key[behind:]: value for key, value in self.records.items() if key[:1] == kind}
+        return {key[len(kind) :]: value for key, value in self.records.items() if key[:1] == kind}
 
     def only(self, kind: bytes) -> bytes | None:
         """The record of a kind that a campaign has one of."""
-        return self.records.get(kind + self.name)
+        return self.records.get(kind)
 
     def is_planned(self) -> bool:
         """Whether the campaign has, or had, a plan."""
@@ -422,7 +422,7 @@ class Shelf:
 
     def unpack(self, campaign_id: str, key: bytes | None, sheet: Sheet) -> Campaign:
         """The campaign they are of."""
-        own, history = self.records[CAMPAIGN + self.name], self.only(HISTORY)
+        own, history = self.records[CAMPAIGN], self.only(HISTORY)
         campaign = unpack_campaign(campaign_id, key, own, self.only(LOCAL_DAYS), sheet)
         if history is not None:
             campaign.succeed(unpack_history(history))

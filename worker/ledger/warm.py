@@ -6,11 +6,12 @@ The compiled loops, made ready: compiled where this machine has not done so yet,
 
 from __future__ import annotations
 
-from worker.ledger.batches import RecordBatch
+from worker.ledger.batches import RecordBatch, packed
 from worker.ledger.fold import LOADED_FROM
 from worker.ledger.kernel import unpack
 from worker.ledger.ledger import Ledger
 from worker.ledger.limits import LedgerLimits
+from worker.ledger.newest import Newest
 from worker.ledger.ticking import PRINTED_FROM
 
 _PLAN = (
@@ -23,7 +24,7 @@ _UPDATE = b'{"event_id":"%d","source":"s","campaign_id":"c%d","event_time":"2026
 
 def warm() -> None:
     """
-    Fold a few updates and take a tick, so that every loop has run once.
+    Fold a few updates, take a tick and read what is written then, so that every loop has run once.
 
     A loop that is compiled in the midst of a fold or a tick holds it up for seconds, and what it was called with may be
     kept alive by the compiler for a while: an array that is lent to it cannot grow.
@@ -39,6 +40,9 @@ def warm() -> None:
     ledger.open_tick(_TICK)
     ledger.tick_slice(PRINTED_FROM)
     ledger.close_tick()
+    newest = Newest(keeps=0)
+    newest.take(packed(*zip(*ledger.changes(), strict=True)))
+    newest.parted()
 
 
 if __name__ == "__main__":

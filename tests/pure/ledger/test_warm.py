@@ -9,12 +9,12 @@ import sys
 LOOPS = """
 from numba.core.caching import NullCache
 from numba.core.dispatcher import Dispatcher
-from worker.ledger import kernel
+from worker.ledger import kernel, newest
 from worker.ledger.warm import warm
 from worker.pacing import printing
 
 warm()
-for module in (kernel, printing):
+for module in (kernel, newest, printing):
     for name, found in vars(module).items():
         # What is compiled within a loop is not kept by itself.
         if isinstance(found, Dispatcher) and not isinstance(found._cache, NullCache):

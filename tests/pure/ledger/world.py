@@ -13,6 +13,8 @@ from unittest import mock
 from schemas.fields import format_time, parse_time
 from tests.pure.ledger.naive import NaiveCampaign
 from worker.ledger import Folded, Ledger, LedgerLimits, RecordBatch, ticking
+from worker.ledger.batches import packed
+from worker.ledger.newest import Newest
 from worker.ledger.records import Record
 from worker.pacing import Counted, Event, PacingState, PlanHistory, Printed, plan_cuts, take_tick
 
@@ -218,6 +220,7 @@ class World:
 
     def restored(self) -> Ledger:
         """A ledger from the changelog as it stands."""
-        ledger = Ledger(0, 1, self.limits)
-        ledger.load(self.log)
+        ledger, newest = Ledger(0, 1, self.limits), Newest()
+        newest.take(packed([*self.log], [*self.log.values()]))
+        ledger.load(newest)
         return ledger

@@ -44,6 +44,16 @@ def test_offsets_that_compaction_took_away_show_as_a_list() -> None:
     assert only.records is not None
     assert only.records.offsets == [0, 3]
     assert (only.start, only.end) == (0, 4)
+    assert only.records.packed is not None, "the records stay in the bytes they came in"
+
+
+@pytest.mark.parametrize(
+    ("position", "left"), [(0, [b"a", b"d", b"f"]), (1, [b"d", b"f"]), (3, [b"d", b"f"]), (5, [b"f"])]
+)
+def test_a_seek_into_a_compacted_batch_leaves_out_what_lies_before(position: int, left: list[bytes]) -> None:
+    (only,) = fetched(batch(0, [b"a", b"d", b"f"], offsets=[0, 3, 5]), position=position)
+    assert values([only]) == left
+    assert (only.start, only.end) == (position, 6)
 
 
 def test_a_seek_into_a_batch_leaves_out_what_lies_before() -> None:
