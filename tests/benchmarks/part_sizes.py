@@ -1,16 +1,17 @@
 """
 What grows with the number of campaigns: throughput, the time of a tick, the time to come back after kill -9.
 
-For each size on a broker of its own: plans first, and folded; then the backlog, spread evenly over the campaigns;
-then, when the worker is idle, a whole tick, which counts what came since the one before, and the next, which counts
-nothing; then kill -9 and a restart.
+For each size on a broker of its own: plans first, folded, and judged before anything is spent; then the backlog, spread
+evenly over the campaigns; then, without input meanwhile, three ticks: the one that counts the backlog, at which what
+was underpacing is overpacing now, one that has nothing to count, and one that counts three updates a campaign on
+average; then kill -9 and a restart.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import psutil
@@ -26,6 +27,9 @@ from tests.benchmarks.workload import Backlog, plans
 from tests.kafka.broker import running_broker
 
 TICK_SECONDS = 60
+NEWS = 3
+"""Updates for each campaign, on average, of the tick with new spend: some have none."""
+BACKLOG = "with the backlog to count, and nearly each deviation to resolve and to open on the other side"
 RESUMED_SECONDS = 600.0
 GIB = 1 << 30
 # At the most, of the worker, the broker and this process, which keeps sums: a campaign took 15 kB in the worker alone.
@@ -59,18 +63,28 @@ def _size(asked: Asked, campaigns: int, report: Report, ticks: dict[int, float])
         fold_plans(app, campaigns)
         backlog = Backlog(asked.updates, campaigns, now)
         send(broker.bootstrap, SPEND, backlog)
+        # The first tick is the newest that is due when the worker begins.
+        begun, longest = time.time() - TICK_SECONDS, 6 * TICK_SECONDS + campaigns / 200
         with app.running(WORKER_CORE) as workers:
             done = drained(app, workers, SPEND, asked.updates, 300 + asked.updates / 5_000)
             report.figure(f"updates/s over {campaigns:,} campaigns", *_speed(done))
-            whole = wait_whole_tick(app, workers, done.end, campaigns, 6 * TICK_SECONDS + campaigns / 1_000)
+            first = wait_whole_tick(app, workers, begun, campaigns, longest)
+            report.figure(f"first tick over {campaigns:,} campaigns", *_tick(campaigns, first.seconds, BACKLOG))
+            idle = wait_whole_tick(app, workers, max(instant(first.tick), done.end), campaigns, longest)
+            report.figure(f"a tick over {campaigns:,} campaigns", *_tick(campaigns, idle.seconds, "with nothing new"))
+            news = Backlog(
+                NEWS * campaigns, campaigns, datetime.now(UTC), spread=timedelta(seconds=1), first=asked.updates
+            )
+            send(broker.bootstrap, SPEND, news)
+            app.wait_folded(workers, SPEND, asked.updates + NEWS * campaigns, longest)
+            whole = wait_whole_tick(app, workers, instant(idle.tick), campaigns, longest)
             ticks[campaigns] = whole.seconds
             report.figure(f"tick over {campaigns:,} campaigns", *_tick(campaigns, whole.seconds, "with new spend"))
-            idle = wait_whole_tick(app, workers, instant(whole.tick), campaigns, 6 * TICK_SECONDS + campaigns / 1_000)
-            report.figure(f"the next over {campaigns:,} campaigns", *_tick(campaigns, idle.seconds, "with none"))
             workers[0].kill()
         what = f"totals of {campaigns:,} campaigns"
-        _attempt(report, what, partial(_check, app, whole, backlog, report, what))
-        _restore(app, campaigns, asked.updates, report)
+        exact = {name: backlog.exact[name] + news.exact[name] for name in {*backlog.exact, *news.exact}}
+        _attempt(report, what, partial(_check, app, whole, exact, report, what))
+        _restore(app, campaigns, asked.updates + NEWS * campaigns, report)
 
 
 def _check_memory(campaigns: int) -> None:
@@ -80,8 +94,8 @@ def _check_memory(campaigns: int) -> None:
         raise NoFigureError(f"not tried: it may take {needed / GIB:.0f} GiB of memory, and {free / GIB:.0f} are free")
 
 
-def _check(app: App, whole: WholeTick, backlog: Backlog, report: Report, what: str) -> None:
-    check_totals(app, whole, backlog.exact)
+def _check(app: App, whole: WholeTick, exact: Mapping[str, int], report: Report, what: str) -> None:
+    check_totals(app, whole, exact)
     report.figure(what, "equal", "every campaign's spend in the snapshots of that tick, against an independent sum")
 
 
@@ -96,8 +110,7 @@ def _speed(done: Drained) -> tuple[str, str]:
 def _tick(campaigns: int, seconds: float, news: str) -> tuple[str, str]:
     how = (
         f"{seconds:.2f} s from the tick's time (or the end of the tick before) to the commit of its last event,"
-        f" {PARTITIONS} partitions on one core, three channels a campaign, {news} since the tick before, no input"
-        " meanwhile"
+        f" {PARTITIONS} partitions on one core, three channels a campaign, {news}, no input meanwhile"
     )
     return f"{campaigns / seconds:,.0f} campaigns/s, {seconds / campaigns * 1e6:,.0f} µs each", how
 

@@ -66,27 +66,37 @@ def plan(number: int, start: datetime) -> bytes:
 
 class Backlog:
     """
-    *count* updates spread evenly over the *campaigns* and over the ten minutes up to *until*.
+    *count* updates spread evenly over the *campaigns* and over the time up to *until*; the first is number *first*.
 
     Each channel is bought through one deal, so a campaign has three attributions. The sums, in nanos by campaign, are
     of what was yielded so far: *exact* counts each update once and what corrections say, *once* leaves corrections
     out, *every* counts each increment as often as it is there.
     """
 
-    def __init__(self, count: int, campaigns: int, until: datetime, *, corrections: float = CORRECTION_SHARE) -> None:
+    def __init__(
+        self,
+        count: int,
+        campaigns: int,
+        until: datetime,
+        *,
+        corrections: float = CORRECTION_SHARE,
+        spread: timedelta = SPREAD,
+        first: int = 0,
+    ) -> None:
         self.exact: defaultdict[str, int] = defaultdict(int)
         self.once: defaultdict[str, int] = defaultdict(int)
         self.every: defaultdict[str, int] = defaultdict(int)
-        self._count = count
+        self._numbers = range(first, first + count)
         self._campaigns = campaigns
-        self._start = until - SPREAD
+        self._start = until - spread
+        self._milliseconds = spread // timedelta(milliseconds=1)
         self._corrections = corrections
         self._dice = random.Random(SEED)
         self._recent: list[Made] = []
         self._stamped = (-1, "")
 
     def __iter__(self) -> Iterator[Message]:
-        for number in range(self._count):
+        for number in self._numbers:
             made = self._repeat() or self._correction(number) or self._increment(number)
             yield made.campaign, made.body
 
@@ -131,7 +141,7 @@ class Backlog:
 
     def _stamp(self, number: int) -> str:
         """The time of an update; many share a millisecond, and writing it down costs as much as the rest."""
-        millisecond = number * (SPREAD // timedelta(milliseconds=1)) // self._count
+        millisecond = (number - self._numbers.start) * self._milliseconds // len(self._numbers)
         if millisecond != self._stamped[0]:
             self._stamped = (millisecond, stamp(self._start + timedelta(milliseconds=millisecond)))
         return self._stamped[1]
