@@ -296,7 +296,7 @@ class Campaign:
 
     def count(self, due: Sequence[Cell], last: int | None) -> Counted:
         """Move what is *due* into the totals; what the core is to know, *last* being the tick before."""
-        new, late = self._count_due(due, last if self.is_ticked else None) if due else ([], 0)
+        new, late = self._count_due(due, last if self.is_ticked else None)
         if new or not self.is_ticked:
             self.mark(CAMPAIGN)
         self.is_ticked = True

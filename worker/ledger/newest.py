@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from worker.compiled import Bytes, Integers, compiled, integer, loop
 from worker.ledger.batches import PADDING, Packed
+from worker.ledger.kernel import Words, words_of
 from worker.ledger.kinds import CAMPAIGN, CORRECTION, HISTORY, NUMBERED, ONE_A_CAMPAIGN
 from worker.ledger.records import Shelves
 
-Words = NDArray[np.uint64]
 Slots = NDArray[np.int32]
 
 KEEPS: Final = 1 << 26
@@ -174,11 +174,6 @@ def _move(data: Bytes, entries: Integers, places: Integers, out: Bytes) -> None:
 # -- the records -------------------------------------------------------------------------------------------------------
 
 
-def _words_of(data: Bytes) -> Words:
-    """The eight bytes from each place on, as a number: a view, one word a byte."""
-    return np.ndarray(len(data) - 7, np.uint64, data.data, strides=(1,))
-
-
 def _table(entries: int) -> Slots:
     return np.zeros(1 << (2 * entries).bit_length(), np.int32)
 
@@ -222,7 +217,7 @@ class Newest:
             self._slots = _table(2 * room)
             _enter(self._hashes[: self._count], self._slots)
         known = _Known(self._keys, self._entries, self._hashes, self._slots)
-        self._count = _take(_words_of(data), data, records.spans, len(self._parts), self._count, known)
+        self._count = _take(words_of(data), data, records.spans, len(self._parts), self._count, known)
         self._parts.append(records.data)
         self.size_bytes += len(records.data)
         if self.size_bytes > self._most:
@@ -271,7 +266,7 @@ class Newest:
 
     def _shelves(self, rows: Integers) -> Shelves:
         names, groups = np.zeros((len(rows), _WIDTH), np.int64), np.empty(len(rows), np.int64)
-        count = _group(self._keys, _words_of(self._keys), self._entries[rows], _table(2 * len(rows)), names, groups)
+        count = _group(self._keys, words_of(self._keys), self._entries[rows], _table(2 * len(rows)), names, groups)
         order = groups.argsort(kind="stable")
         keys, bounds = self._keys.tobytes(), groups[order].searchsorted(np.arange(count + 1)).tolist()
         own = np.flatnonzero(names[:count, _SAYS] & _OWN)
