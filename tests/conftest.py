@@ -56,7 +56,7 @@ class Ran:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         suite = suite_of(HERE.parent / report.location[0])
-        if suite is None or hasattr(report, "wasxfail"):
+        if suite is None:
             return
         if report.skipped:
             self._why_skipped.setdefault(suite, _why(report))
@@ -101,8 +101,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """In CI a suite's skip is a failure."""
     report = yield
-    is_skip = report.skipped and not hasattr(report, "wasxfail")
-    if is_skip and os.environ.get("CI") and suite_of(item.path) is not None:
+    if report.skipped and os.environ.get("CI") and suite_of(item.path) is not None:
         report.outcome = "failed"
         report.longrepr = f"skipped where nothing may be: {report.longrepr}"
     return report

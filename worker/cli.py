@@ -478,6 +478,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except Exception as error:
+        # Whatever broke, who typed the command gets a sentence and a code.
         if sys.flags.dev_mode:
             raise
         return _failed(error if isinstance(error, OSError) else f"{type(error).__name__}: {error}")

@@ -11,7 +11,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +19,7 @@ from tempfile import TemporaryDirectory
 import psutil
 import pytest
 
+from tests.kafka.broker import wait_until
 from worker.demo import run
 from worker.demo.cast import CAST
 from worker.demo.show import ONCE_SECONDS
@@ -67,12 +67,13 @@ class Demo:
 
     def _wait(self, what: Callable[[], bool], seconds: float) -> None:
         """Wait until something holds, keeping note of every process that belongs to the demo."""
-        deadline = time.monotonic() + seconds
-        while not what():
-            assert time.monotonic() < deadline, f"waited {seconds} s in vain; it printed:\n{self.printed()}"
+
+        def holds() -> bool:
             with suppress(psutil.NoSuchProcess):
                 self._family |= set(psutil.Process(self._process.pid).children(recursive=True))
-            time.sleep(0.1)
+            return what()
+
+        wait_until(holds, seconds, what="the demo", otherwise=self.printed, every_seconds=0.1)
 
     def worker(self) -> psutil.Process:
         """The worker's process."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import signal
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.kafka.broker import wait_until
 from worker.demo.process import WorkerProcess, running_worker
 
 REFUSED = {"PACING_TICK_SECONDS": "0"}
@@ -16,10 +16,7 @@ UNREACHABLE = {"PACING_KAFKA_BOOTSTRAP": "127.0.0.1:1", "PACING_WEB_PORT": "0"}
 
 
 def wait_for_its_end(worker: WorkerProcess) -> None:
-    deadline = time.monotonic() + 60
-    while worker.is_running:
-        assert time.monotonic() < deadline, "it goes on"
-        time.sleep(0.05)
+    wait_until(lambda: not worker.is_running, 60, what="the end of the worker")
 
 
 def test_a_worker_that_refuses_to_start_says_why(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
@@ -10,7 +9,7 @@ from typing import Any, Final, Self
 
 from confluent_kafka import Producer
 
-from tests.kafka.broker import create_topics
+from tests.kafka import broker
 from tests.postgres.events import Body, encoded
 from worker.demo.broker import EmbeddedBroker
 from worker.settings import Settings, load_settings
@@ -114,7 +113,7 @@ class KafkaFeed(Feed):
 
     def __init__(self, bootstrap: str) -> None:
         super().__init__(bootstrap)
-        create_topics(bootstrap, self.topics.values(), partitions=PARTITIONS)
+        broker.create_topics(bootstrap, self.topics.values(), partitions=PARTITIONS)
 
 
 def _with_values(bodies: Iterable[Body]) -> list[tuple[Body, bytes]]:
@@ -124,7 +123,4 @@ def _with_values(bodies: Iterable[Body]) -> list[tuple[Body, bytes]]:
 
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = DEADLINE_SECONDS) -> None:
     """Ask until *condition* holds, or fail when it has not within *seconds*."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
-        time.sleep(0.05)
+    broker.wait_until(condition, seconds, what=what)
