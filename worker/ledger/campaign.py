@@ -34,7 +34,7 @@ from worker.ledger.rhythm import Rhythm
 from worker.ledger.series import Identity, Series
 from worker.ledger.sheet import Sheet
 from worker.ledger.stretches import Crossing, SpendCell, Stretches
-from worker.ledger.uncounted import NOWHERE, OpenCell, Uncounted
+from worker.ledger.uncounted import NOWHERE, Due, OpenCell, Uncounted
 from worker.pacing import (
     DAYS_BEFORE,
     HOUR,
@@ -49,6 +49,11 @@ from worker.pacing import (
     Totals,
     plan_cuts,
 )
+
+UNWRITTEN: Final = 16
+"""With more rows on the sheet than that, less one to seven of some campaigns, its record takes in what was counted."""
+SPREAD: Final = 8
+"""So not all are written at one tick."""
 
 KEPT: Final = 2
 """Of the recent cells the latest, into which most of what comes late falls: they stay when the others move to days."""
@@ -123,12 +128,15 @@ class Campaign:
         "stretches",
         "ticks",
         "totals",
+        "unwritten",
         "waiting",
         "waiting_cases",
         "waiting_sources",
     )
 
-    def __init__(self, campaign_id: str, key: bytes | None, row: int, sheet: Sheet) -> None:
+    def __init__(  # noqa: PLR0915  # a statement for each thing there is to know
+        self, campaign_id: str, key: bytes | None, row: int, sheet: Sheet
+    ) -> None:
         self.campaign_id = campaign_id
         self.key = key
         """The key its records must have; None in a file."""
@@ -158,6 +166,8 @@ class Campaign:
         self.latest = NEVER
         self.is_ticked = False
         """Whether a tick has counted it: before, nothing is late."""
+        self.unwritten: list[int] = []
+        """The rows of the sheet that hold what was counted since its record was written."""
         self.recent: Day = {}
         self.days: dict[int, bytes] = {}
         self.rhythm: Rhythm | None = None
@@ -197,7 +207,11 @@ class Campaign:
         """Go on with another plan history; its cuts are in the cells already."""
         self.history = history
         self.mark(HISTORY)
-        self.cuts = awkward(plan_cuts(history))
+        cuts = awkward(plan_cuts(history))
+        if cuts != self.cuts:
+            # What the sheet holds would be kept under other cuts when it is read again.
+            self.mark(CAMPAIGN)
+        self.cuts = cuts
         self.cell = NOWHERE
         self.pending.sheet.chains.shut(self.row)
         self.prefixes.clear()
@@ -294,11 +308,14 @@ class Campaign:
 
     # -- counting
 
-    def count(self, due: Sequence[Cell], last: int | None) -> Counted:
+    def count(self, due: Due, last: int | None) -> Counted:
         """Move what is *due* into the totals; what the core is to know, *last* being the tick before."""
-        new, late = self._count_due(due, last if self.is_ticked else None)
-        if new or not self.is_ticked:
+        new, late = self._count_due(due.cells, last if self.is_ticked else None)
+        self.unwritten += due.rows
+        if (new and not due.rows) or not self.is_ticked or len(self.unwritten) > UNWRITTEN - self.row % SPREAD:
             self.mark(CAMPAIGN)
+        if (CAMPAIGN, None) in self.changed:
+            self.give_back()
         self.is_ticked = True
         return Counted(
             totals=self.totals,
@@ -326,6 +343,18 @@ class Campaign:
             if last is not None and cell.lo <= last:
                 late += spend
         return new, late
+
+    def take_in(self, row: int) -> None:
+        """Count a row of the sheet that its record, which was read, does not say."""
+        cell = self.pending.counted(row)
+        self._count_cell(cell, cell.spend())
+        self.unwritten.append(row)
+
+    def give_back(self) -> None:
+        """Its record, which is written or about to be, says all that was counted: no row of the sheet need."""
+        for row in self.unwritten:
+            self.pending.sheet.close(row)
+        self.unwritten.clear()
 
     def _positive_hour(self, zone: str) -> int | None:
         return self._rhythm_in(zone).positive_hour(self._positive_before)
@@ -368,6 +397,7 @@ class Campaign:
         self._keep(cell)
         if self.rhythm is not None and self.rhythm.count(cell.lo, spend):
             self.mark(LOCAL_DAYS)
+            self.mark(CAMPAIGN)
         if self.stretches is not None:
             self.stretches.add(cell.lo, spend)
         if self.crossing is not None and cell.lo < self.crossing.end:

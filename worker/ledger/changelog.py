@@ -319,6 +319,7 @@ def _changes_of(campaign: Campaign) -> Iterator[Record]:  # noqa: C901  # one br
     for kind, which in changed:
         if kind == CAMPAIGN:
             yield key_of(CAMPAIGN, name), pack_campaign(campaign)
+            campaign.give_back()
         elif kind == COUNTED:
             yield key_of(COUNTED, name, day_bytes(which)), pack_counted(campaign.days[which])
         elif kind == LOCAL_DAYS and campaign.rhythm is not None:

@@ -43,6 +43,7 @@ from worker.ledger.sheet import (
     TAKEN_LABEL,
     TAKEN_LO,
     TAKEN_ROW,
+    TICKED,
     UPDATES,
     WAITS,
     WIDTH,
@@ -1119,23 +1120,23 @@ def open_rows(
     return left[:count]
 
 
-# -- what a tick takes -------------------------------------------------------------------------------------------------
+# -- what a tick counts ------------------------------------------------------------------------------------------------
 
 
 @compiled
-def _take_row(into: Open, row: int, line: Integers) -> None:
-    """Copy a row, and give it back."""
+def _count_row(into: Open, row: int, line: Integers) -> None:
+    """Copy a row, which is counted now and known by no name."""
     base = row * WIDTH
     line[:COUNT] = into.cells[base : base + COUNT]
     line[cells.ATTRIBUTION], line[cells.UPDATES] = into.cells[base + ATTRIBUTION], into.cells[base + UPDATES]
     line[cells.LATEST], line[TAKEN_LO] = into.cells[base + LATEST], into.cells[base + LO]
     line[TAKEN_HI], line[TAKEN_LABEL], line[TAKEN_ROW] = into.cells[base + HI], into.labels[row], row
-    into.cells[base : base + WIDTH] = 0
-    into.labels[row], into.dirty[row] = 0, 1
+    into.cells[base + NAME], into.cells[base + NAME + 1] = 0, 0
+    into.labels[row], into.dirty[row] = into.labels[row] | TICKED, 1
 
 
 @loop
-def _take_rows(into: Open, campaigns: Integers, instant: int, lines: Integers, ends: Integers) -> None:
+def _count_rows(into: Open, campaigns: Integers, instant: int, lines: Integers, ends: Integers) -> None:
     count = 0
     for place in range(len(campaigns)):
         first, before = count, NO_ROW
@@ -1154,22 +1155,22 @@ def _take_rows(into: Open, campaigns: Integers, instant: int, lines: Integers, e
                 while spot > first and lines[spot - 1, TAKEN_LO] >= lo:
                     lines[spot] = lines[spot - 1]
                     spot -= 1
-                _take_row(into, row, lines[spot])
+                _count_row(into, row, lines[spot])
                 count += 1
             row = following
         ends[place] = count
 
 
-def take_rows(sheet: Sheet, campaigns: Sequence[int], instant: int) -> tuple[list[list[int]], list[int]]:
+def count_rows(sheet: Sheet, campaigns: Sequence[int], instant: int) -> tuple[list[list[int]], list[int]]:
     """
-    Take the pending rows that begin by an instant out of the chains of *campaigns*, and give them back.
+    Take the pending rows that begin by an instant out of the chains of *campaigns*: they are counted ones now.
 
-    What they said, in columns as `sheet` has it, campaign by campaign, in order of time and of how they were opened;
+    What they say, in columns as `sheet` has it, campaign by campaign, in order of time and of how they were opened;
     and where those of each campaign end.
     """
     into, ends = _open(sheet, ()), np.empty(len(campaigns), np.int64)
     lines = np.empty((LONGEST * len(campaigns), TAKEN), np.int64)
-    _take_rows(into, np.array(campaigns, np.int64), instant, lines, ends)
+    _count_rows(into, np.array(campaigns, np.int64), instant, lines, ends)
     return lines[: ends[-1]].tolist(), ends.tolist()
 
 

@@ -41,7 +41,7 @@ from worker.ledger.packing import (
     unpack_figures,
 )
 from worker.ledger.records import HASH, NUMBER, VERSION
-from worker.ledger.sheet import WAITS, currency_of, label_of
+from worker.ledger.sheet import TICKED, WAITS, currency_of, label_of
 from worker.pacing import FIGURES
 
 Json = dict[str, Any]
@@ -274,6 +274,8 @@ def _show_rows(fields: Sequence[Any]) -> Json:
 
 def _show_row(row: int, campaign: int, label: int, attribution: int, lo: int, latest: int, *figures: int) -> Json:
     stated = {"currency": currency_of(label), "waits": bool(label & WAITS)}
+    if label & TICKED:
+        stated["ticked"] = True
     data_through = None if latest == NEVER else format_time(latest)
     held = {"from": format_time(lo), "data_through": data_through, "updates": figures[0], **_shown_sums(figures[1:])}
     return {"row": row, "campaign": campaign, "attribution": attribution, **stated, **held}
@@ -289,7 +291,7 @@ def _read_rows(said: Json) -> list[Any]:
 
 def _read_row(said: Json) -> tuple[int, ...]:
     latest = NEVER if said["data_through"] is None else parse_time(said["data_through"])
-    label = label_of(said["currency"], waits=said["waits"])
+    label = label_of(said["currency"], waits=said["waits"], ticked=said.get("ticked", False))
     held = (parse_time(said["from"]), latest, said["updates"], *_read_figures(said))
     return (said["row"], said["campaign"], label, said["attribution"], *held)
 

@@ -19,7 +19,7 @@ holds) and numbers, big-endian. A value is a msgpack array that begins with the 
 | `r`  | reports of a day   | id NUL number(4) day(4)  | [at, sequence, event_id, bucket, figures] of each      |
 | `x`  | correction         | id NUL original(8)       | ordinal, note, sequence, at, event_id, figures         |
 | `w`  | waiting correction | id NUL `Waiting.id`(8)   | original, bucket, offset, key, value, note, ordinal    |
-| `u`  | uncounted rows     | ordinal(8)               | see `journal`                                          |
+| `u`  | rows               | ordinal(8)               | see `journal`                                          |
 | `i`  | id segment         | first ordinal(8)         | bucket, part, ids, bodies, rows, lengths of notes,     |
 |      |                    |                          | notes                                                  |
 | `o`  | source             | name                     | latest event time, the same as of the tick,            |
@@ -30,8 +30,9 @@ holds) and numbers, big-endian. A value is a msgpack array that begins with the 
 *attributions* are [channel, deal_id] in the order of their numbers; *totals* [attribution, *figures]; *recent cells*
 [UTC day, cells]; *cases* [kind, how many, [currency, amount] of each]. Ids, bodies, rows and lengths are columns of
 little-endian integers of 8, 8, 4 and 4 bytes. Hashes and ordinals are those of `identity`, days are UTC days since
-1970. A campaign's totals are written when a tick has counted, and a counted day once an hour. Between ticks what comes
-in is written as rows alone: a pending day is one that was packed, as nobody folds into it.
+1970. What comes in, and what a tick counts of it, is written as rows alone, until they are many: a campaign is what its
+record says and what its counted rows hold. A counted day is written once an hour; a pending day is one that was packed,
+as nobody folds into it.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ from worker.ledger.packing import (
 )
 from worker.ledger.rhythm import Rhythm
 from worker.ledger.series import Identity, Report, Series
-from worker.ledger.sheet import WAITS, Sheet
+from worker.ledger.sheet import TICKED, WAITS, Sheet
 from worker.ledger.sources import Source
 from worker.pacing import Attribution, PacingState, PlanHistory
 
@@ -435,7 +436,10 @@ class Shelf:
         for series in self._series():
             campaign.series[series.identity] = series
         for row in sheet.read_rows(campaign.row):
-            (campaign.wait() if sheet.labels[row] & WAITS else campaign.pending).take_up(row)
+            if sheet.labels[row] & TICKED:
+                campaign.take_in(row)
+            else:
+                (campaign.wait() if sheet.labels[row] & WAITS else campaign.pending).take_up(row)
         campaign.changed.clear()
         return campaign
 

@@ -1,5 +1,5 @@
 """
-The sheet: every uncounted holding of a partition as one row of 64-bit integers.
+The sheet: every holding of a partition that is in no other record, as one row of 64-bit integers.
 
     row  | spend .. conversion_value | updates | latest | lo, hi | attribution | campaign | name, twice 64 bits
           0 ...................... 7   8         9        10  11   12            13         14, 15
@@ -8,6 +8,9 @@ A holding is what one attribution (in one stated currency) has in one time cell.
 updates a second could not be added up: the integers of a campaign lie all over the memory. Here they are a line or
 two of the processor's cache, and a whole batch is added by one compiled loop (`kernel`); single rows are read and
 written as the array they are, so that a small file needs no numpy.
+
+A tick leaves the rows it counts where they are, as *counted* ones: only with what they hold is the record of their
+campaign what the campaign is. It takes them in when it is written again, which most ticks need not do.
 
 Row 0 is none at all: it covers no instant, and stands for what is not known. A row also says under which name it is
 looked up (see `lookup`). Beside it stand its label, and whether it has changed since changes were drained: rows are
@@ -48,7 +51,7 @@ TAKEN_HI: Final = 12
 TAKEN_LABEL: Final = 13
 TAKEN_ROW: Final = 14
 TAKEN: Final = 15
-"""Of a row that was taken: behind a holding as `cells` describes it, its cell, its label and its number."""
+"""Of a row that was counted: behind a holding as `cells` describes it, its cell, its label and its number."""
 
 FULL: Final = 1 << 60
 """A figure in a row stays within this, either sign."""
@@ -57,20 +60,21 @@ NO_ROW: Final = 0
 
 OPEN: Final = 1 << 24
 WAITS: Final = 1 << 25
+TICKED: Final = 1 << 26
 _LETTERS: Final = 3
 
 _EMPTY: Final = array("q", [0] * WIDTH)
 
 
 @cache
-def label_of(currency: str | None, *, waits: bool) -> int:
+def label_of(currency: str | None, *, waits: bool, ticked: bool = False) -> int:
     """
-    What tells two rows of a cell and attribution apart: the letters of the stated currency, and whether it *waits*.
+    What rows of a cell and attribution differ in: the letters of the stated currency; whether it *waits*, was *ticked*.
 
     >>> f"{label_of('EUR', waits=False):x}", f"{label_of(None, waits=True):x}"
     ('1455552', '3000000')
     """
-    return OPEN | waits * WAITS | int.from_bytes((currency or "").encode(), "big")
+    return OPEN | waits * WAITS | ticked * TICKED | int.from_bytes((currency or "").encode(), "big")
 
 
 @cache
@@ -91,7 +95,7 @@ class Line(NamedTuple):
 
 
 class Sheet:
-    """The uncounted holdings of a partition."""
+    """The holdings of a partition that are in no other record."""
 
     def __init__(self) -> None:
         self.cells = array("q", _EMPTY)
@@ -165,12 +169,11 @@ class Sheet:
         self.big.pop(row, None)
         self._free.append(row)
 
-    def was_taken(self, taken: Sequence[list[int]]) -> None:
-        """Have the rows of *taken* back, which are empty; it says now what they held besides."""
-        self._free += [line[TAKEN_ROW] for line in taken]
+    def complete(self, taken: Sequence[list[int]]) -> None:
+        """Have the rows of *taken* say what they hold besides."""
         if self.big:
             for line in taken:
-                more = self.big.pop(line[TAKEN_ROW], None)
+                more = self.big.get(line[TAKEN_ROW])
                 line[:COUNT] = map(add, line, more) if more else line[:COUNT]
 
     def add(self, row: int, figures: Sequence[int], latest: int, updates: int = 0) -> None:

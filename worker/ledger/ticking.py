@@ -16,8 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from worker.ledger.book import Book
 from worker.ledger.campaign import Campaign
-from worker.ledger.cells import Cell
-from worker.ledger.uncounted import take_through
+from worker.ledger.uncounted import Due, take_through
 from worker.pacing import Counted, Event, PacingState, PlanHistory, Printed, print_rows, row_of, take_tick
 
 CELLS_A_CAMPAIGN: Final = 20
@@ -116,13 +115,13 @@ def _count(book: Book, campaigns: Sequence[tuple[Campaign, PlanHistory]], tick: 
     awake = [campaign for campaign, history in campaigns if not (history.ended and _is_at_rest(campaign))]
     for campaign in awake:
         book.use_at_tick(campaign, tick)
-    due = take_through([campaign.pending for campaign in awake], tick)
+    taken = take_through([campaign.pending for campaign in awake], tick)
     for campaign, history in campaigns:
-        cells = due.get(campaign.row)
-        yield Turn(campaign, history, None if cells is None else _counted(book, campaign, cells))
+        due = taken.get(campaign.row)
+        yield Turn(campaign, history, None if due is None else _counted(book, campaign, due))
 
 
-def _counted(book: Book, campaign: Campaign, due: Sequence[Cell]) -> Counted:
+def _counted(book: Book, campaign: Campaign, due: Due) -> Counted:
     counted = campaign.count(due, book.last_tick)
     counted.reports = lambda: book.sources.reports(campaign.sources)
     return counted

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from worker.ledger import sheet as on_sheet
 from worker.ledger.cells import ATTRIBUTION, COUNT, DAY, LATEST, UPDATES, Cell, Key
 from worker.ledger.packing import decode, encode, pack_cells, unpack_cell, unpack_spend
-from worker.ledger.sheet import TAKEN_HI, TAKEN_LABEL, TAKEN_LO, Sheet, currency_of, label_of
+from worker.ledger.sheet import TAKEN_HI, TAKEN_LABEL, TAKEN_LO, TAKEN_ROW, Sheet, currency_of, label_of
 from worker.pacing import Attribution
 
 
@@ -35,6 +35,15 @@ NOWHERE: Final = OpenCell(0, 0)
 
 OpenDay = dict[int, OpenCell]
 """The open cells of a UTC day by their start."""
+
+
+class Due(NamedTuple):
+    """What a tick counts of a campaign."""
+
+    cells: list[Cell]
+    """In order of time."""
+    rows: list[int]
+    """Those of the sheet that go on holding all of it as counted ones; none if it is held no more."""
 
 
 class PackedDay(NamedTuple):
@@ -149,6 +158,13 @@ class Uncounted:
         """Know a row of the sheet that was read."""
         get = self.sheet.get
         self.open(get(row, on_sheet.LO), get(row, on_sheet.HI)).held[self._key(row)] = row
+
+    def counted(self, row: int) -> Cell:
+        """The cell of a counted row of the sheet that was read: what it holds."""
+        lo = self.sheet.get(row, on_sheet.LO)
+        cell = Cell(lo, lo)
+        cell.held[self._key(row)] = self.sheet.holding(row)
+        return cell
 
     def _key(self, row: int) -> Key:
         name = self.names[self.sheet.get(row, on_sheet.ATTRIBUTION)]
@@ -283,26 +299,26 @@ class Uncounted:
             self._cells += len(packed)
 
 
-def take_through(bins: Sequence[Uncounted], instant: int) -> dict[int, list[Cell]]:
-    """Take the cells of each away that begin by an instant; what they held, in order of time, by the campaign's row."""
+def take_through(bins: Sequence[Uncounted], instant: int) -> dict[int, Due]:
+    """Take the cells of each away that begin by an instant, by the campaign's row."""
     chained = [each for each in bins if each.has_chain]
-    days = {each.row: each.take_days(instant) for each in bins if not each.has_chain}
+    days = {each.row: Due(each.take_days(instant), []) for each in bins if not each.has_chain}
     return {**days, **_take_chained(chained, instant)} if chained else days
 
 
-def _take_chained(bins: Sequence[Uncounted], instant: int) -> dict[int, list[Cell]]:
+def _take_chained(bins: Sequence[Uncounted], instant: int) -> dict[int, Due]:
     """The same of what is in the chains, which all are on one sheet."""
-    from worker.ledger.kernel import take_rows  # loaded already: nothing else puts rows into chains
+    from worker.ledger.kernel import count_rows  # loaded already: nothing else puts rows into chains
 
     sheet = bins[0].sheet
-    rows, ends = take_rows(sheet, [each.row for each in bins], instant)
-    sheet.was_taken(rows)
+    rows, ends = count_rows(sheet, [each.row for each in bins], instant)
+    sheet.complete(rows)
     spans = zip(bins, pairwise([0, *ends]), strict=True)
-    return {each.row: _cells(each.names, rows[begin:end]) for each, (begin, end) in spans}
+    return {each.row: _due(each.names, rows[begin:end]) for each, (begin, end) in spans}
 
 
-def _cells(names: Sequence[Attribution], rows: Sequence[list[int]]) -> list[Cell]:
-    """The cells of rows that were taken, which are in order of time."""
+def _due(names: Sequence[Attribution], rows: Sequence[list[int]]) -> Due:
+    """What the rows that were counted, which are in order of time, come to."""
     cells: list[Cell] = []
     for row in rows:
         lo = row[TAKEN_LO]
@@ -310,4 +326,4 @@ def _cells(names: Sequence[Attribution], rows: Sequence[list[int]]) -> list[Cell
             cells.append(Cell(lo, row[TAKEN_HI]))
         channel, deal_id = names[row[ATTRIBUTION]]
         cells[-1].held[channel, deal_id, currency_of(row[TAKEN_LABEL])] = row[:TAKEN_LO]
-    return cells
+    return Due(cells, [row[TAKEN_ROW] for row in rows])

@@ -102,12 +102,13 @@ class Life(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        # As few recent cells as there can be beside those that stay, so that cells move to their days all the time.
-        self.world = World(LedgerLimits(tick_nanos=TICK, recent=3))
         self.cut = 0
 
-    @initialize(told=st.booleans(), bulk_from=st.sampled_from([1, 1000]))
-    def begin(self, told: bool, bulk_from: int) -> None:
+    # As few recent cells as there can be beside those that stay, so that cells move to their days all the time; or so
+    # many that none does, and what was counted stays on the sheet.
+    @initialize(told=st.booleans(), bulk_from=st.sampled_from([1, 1000]), recent=st.sampled_from([3, 100]))
+    def begin(self, told: bool, bulk_from: int, recent: int) -> None:
+        self.world = World(LedgerLimits(tick_nanos=TICK, recent=recent))
         # The compiled loops are loaded for a batch of one as well.
         self.bulk = mock.patch.multiple(fold, BULK_FROM=bulk_from, LOADED_FROM=bulk_from)
         self.bulk.start()

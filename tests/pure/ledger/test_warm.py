@@ -25,6 +25,6 @@ for module in (kernel, newest, printing):
 def test_every_loop_has_run_once_when_all_is_made_ready() -> None:
     ran = subprocess.run([sys.executable, "-c", LOOPS], capture_output=True, text=True, check=True)
     loops = dict(line.split() for line in ran.stdout.splitlines())
-    assert {"_unpack", "_scan", "_open_rows", "_take_rows", "_print"} <= loops.keys()
+    assert {"_unpack", "_scan", "_open_rows", "_count_rows", "_print"} <= loops.keys()
     # For one kind of arguments each.
     assert {name for name, signatures in loops.items() if signatures != "1"} == set()
