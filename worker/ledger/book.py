@@ -192,7 +192,7 @@ class Book:
             # Each row of a chain may be a cell.
             if not campaign.bin.is_chained or campaign.cells_in_days + 2 * LONGEST >= self.limits.cells:
                 return False
-            chains.open(campaign.row, *campaign.between_cuts(at), self.epoch, waits=campaign.bin.waits)
+            chains.open(campaign.row, *campaign.between_cuts(at), self.epoch, campaign.bin.waits)
         return True
 
     def use_at_tick(self, campaign: Campaign, tick: int) -> None:
@@ -200,6 +200,12 @@ class Book:
         if campaign.epoch != self.epoch:
             campaign.refresh(self.epoch, self.ticks, waits=False)
             self._cut_at_tick(campaign, tick)
+        self.used[campaign.campaign_id] = campaign
+
+    def use_whole(self, campaign: Campaign) -> None:
+        """*campaign*, which the open tick has judged, and nothing of which lies on both sides of it."""
+        if campaign.epoch != self.epoch:
+            campaign.refresh(self.epoch, self.ticks, waits=False)
         self.used[campaign.campaign_id] = campaign
 
     def _cut_at_tick(self, campaign: Campaign, tick: int) -> None:

@@ -28,11 +28,13 @@ from worker.ledger.cells import (
     lasting,
     narrow,
 )
+from worker.ledger.chains import TICKED
 from worker.ledger.kinds import CAMPAIGN, COUNTED, HISTORY, LOCAL_DAYS
 from worker.ledger.packing import Pair, decode, encode, pack_cells, unpack_cell, unpack_spend
 from worker.ledger.rhythm import Rhythm
 from worker.ledger.series import Identity, Series
-from worker.ledger.sheet import Sheet
+from worker.ledger.sheet import TICKED as IS_TICKED
+from worker.ledger.sheet import WAITS, Sheet
 from worker.ledger.stretches import Crossing, SpendCell, Stretches
 from worker.ledger.uncounted import NOWHERE, Due, OpenCell, Uncounted
 from worker.pacing import (
@@ -122,6 +124,7 @@ class Campaign:
         "recent",
         "rhythm",
         "row",
+        "scopes",
         "series",
         "sources",
         "state",
@@ -181,7 +184,9 @@ class Campaign:
         """When an amount was reached, as last asked for; None again when something is counted before that."""
         self.state = PacingState()
         self.plain: Row | None = None
-        """What it is judged from while nothing comes; None where it is not plain, or no tick has looked."""
+        """What it is judged from; None where it is not plain, or no tick has looked."""
+        self.scopes: list[int] = []
+        """Where in its figures the scope of each attribution begins, by number; see `Row.scope_of`."""
         # -- what later updates are compared with
         self.series: dict[Identity, Series] = {}
         self.next_series = 0
@@ -210,6 +215,7 @@ class Campaign:
         cuts = awkward(plan_cuts(history))
         if cuts != self.cuts:
             # What the sheet holds would be kept under other cuts when it is read again.
+            self.settle()
             self.mark(CAMPAIGN)
         self.cuts = cuts
         self.cell = NOWHERE
@@ -310,6 +316,7 @@ class Campaign:
 
     def count(self, due: Due, last: int | None) -> Counted:
         """Move what is *due* into the totals; what the core is to know, *last* being the tick before."""
+        self.settle()
         new, late = self._count_due(due.cells, last if self.is_ticked else None)
         self.unwritten += due.rows
         if (new and not due.rows) or not self.is_ticked or len(self.unwritten) > UNWRITTEN - self.row % SPREAD:
@@ -344,11 +351,34 @@ class Campaign:
                 late += spend
         return new, late
 
-    def take_in(self, row: int) -> None:
-        """Count a row of the sheet that its record, which was read, does not say."""
-        cell = self.pending.counted(row)
-        self._count_cell(cell, cell.spend())
-        self.unwritten.append(row)
+    def take_up(self, rows: Iterable[int]) -> None:
+        """Know its rows of the sheet that was read."""
+        sheet, ticked = self.pending.sheet, list[int]()
+        for row in rows:
+            if sheet.labels[row] & IS_TICKED:
+                ticked.append(row)
+            else:
+                (self.wait() if sheet.labels[row] & WAITS else self.pending).take_up(row)
+        if ticked:
+            sheet.chains.link(self.row, ticked, TICKED)
+
+    def settle(self) -> None:
+        """Add to the totals what ticks have left on the sheet."""
+        chains = self.pending.sheet.chains
+        if chains.has_rows(self.row, TICKED):
+            rows = chains.rows(self.row, TICKED)
+            chains.link(self.row, (), TICKED)
+            for cell in map(self.pending.ticked, rows):
+                self._count_cell(cell, cell.spend())
+            self.unwritten += rows
+
+    def ticked(self) -> Iterator[Cell]:
+        """What ticks have left on the sheet."""
+        return map(self.pending.ticked, self.pending.sheet.chains.rows(self.row, TICKED))
+
+    def spent(self) -> int:
+        """What is counted, in nanos."""
+        return sum(figures[0] for figures in self.totals.values()) + sum(cell.spend() for cell in self.ticked())
 
     def give_back(self) -> None:
         """Its record, which is written or about to be, says all that was counted: no row of the sheet need."""

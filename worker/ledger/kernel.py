@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 
 from schemas.fields import CURRENCIES
 from worker.compiled import Bytes, Integers, compiled, integer, loop, there
-from worker.ledger import cells
 from worker.ledger.batches import PADDING, Packed
 from worker.ledger.cells import COUNT, DAY, NEVER, QUARTER
 from worker.ledger.chains import BIN, EPOCH, HEAD, LONGEST, SINCE, UNTIL
@@ -38,12 +37,6 @@ from worker.ledger.sheet import (
     LO,
     NAME,
     NO_ROW,
-    TAKEN,
-    TAKEN_HI,
-    TAKEN_LABEL,
-    TAKEN_LO,
-    TAKEN_ROW,
-    TICKED,
     UPDATES,
     WAITS,
     WIDTH,
@@ -1097,8 +1090,8 @@ def _open_rows(
     return count, used
 
 
-def _open(sheet: Sheet, free: Sequence[int]) -> Open:
-    """The sheet as the loops see it, with rows that are *free*."""
+def opened(sheet: Sheet, free: Sequence[int] = ()) -> Open:
+    """The sheet as loops see it, with rows that are *free*; to be let go of before it grows."""
     stands, following = sheet.chains.views()
     labels, dirty = np.frombuffer(sheet.labels, np.int32), np.frombuffer(sheet.dirty, np.uint8)
     return Open(sheet.view(), labels, dirty, stands, following, np.array(free, np.int64))
@@ -1113,65 +1106,11 @@ def open_rows(
     What cannot be opened here is left: its place, and its campaign; -1 where the name is not known.
     """
     lent = sheet.lend(len(places))
-    into = _open(sheet, lent)
+    into = opened(sheet, lent)
     left = np.empty((len(places) + 1, 2), np.int64)
     count, used = _open_rows(scanned, places, names, table, ticks, into, rows, left)
     sheet.give_back(lent[used:])
     return left[:count]
-
-
-# -- what a tick counts ------------------------------------------------------------------------------------------------
-
-
-@compiled
-def _count_row(into: Open, row: int, line: Integers) -> None:
-    """Copy a row, which is counted now and known by no name."""
-    base = row * WIDTH
-    line[:COUNT] = into.cells[base : base + COUNT]
-    line[cells.ATTRIBUTION], line[cells.UPDATES] = into.cells[base + ATTRIBUTION], into.cells[base + UPDATES]
-    line[cells.LATEST], line[TAKEN_LO] = into.cells[base + LATEST], into.cells[base + LO]
-    line[TAKEN_HI], line[TAKEN_LABEL], line[TAKEN_ROW] = into.cells[base + HI], into.labels[row], row
-    into.cells[base + NAME], into.cells[base + NAME + 1] = 0, 0
-    into.labels[row], into.dirty[row] = into.labels[row] | TICKED, 1
-
-
-@loop
-def _count_rows(into: Open, campaigns: Integers, instant: int, lines: Integers, ends: Integers) -> None:
-    count = 0
-    for place in range(len(campaigns)):
-        first, before = count, NO_ROW
-        stand = into.stands[campaigns[place]]
-        row = stand[HEAD]
-        while row != NO_ROW:
-            lo, following = into.cells[row * WIDTH + LO], integer(into.next[row])
-            if lo > instant:
-                before = row
-            else:
-                if before == NO_ROW:
-                    stand[HEAD] = following
-                else:
-                    into.next[before] = following
-                spot = count
-                while spot > first and lines[spot - 1, TAKEN_LO] >= lo:
-                    lines[spot] = lines[spot - 1]
-                    spot -= 1
-                _count_row(into, row, lines[spot])
-                count += 1
-            row = following
-        ends[place] = count
-
-
-def count_rows(sheet: Sheet, campaigns: Sequence[int], instant: int) -> tuple[list[list[int]], list[int]]:
-    """
-    Take the pending rows that begin by an instant out of the chains of *campaigns*: they are counted ones now.
-
-    What they say, in columns as `sheet` has it, campaign by campaign, in order of time and of how they were opened;
-    and where those of each campaign end.
-    """
-    into, ends = _open(sheet, ()), np.empty(len(campaigns), np.int64)
-    lines = np.empty((LONGEST * len(campaigns), TAKEN), np.int64)
-    _count_rows(into, np.array(campaigns, np.int64), instant, lines, ends)
-    return lines[: ends[-1]].tolist(), ends.tolist()
 
 
 OTHER: Final = 0

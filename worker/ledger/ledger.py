@@ -42,12 +42,33 @@ class LedgerStatistics(NamedTuple):
 class CampaignView(NamedTuple):
     """What a ledger knows of a campaign, for reading."""
 
-    campaign_id: str
-    currency: str | None
-    history: PlanHistory | None
-    totals: Totals
-    """What ticks have counted."""
-    state: PacingState
+    campaign: Campaign
+
+    @property
+    def campaign_id(self) -> str:
+        """Its id."""
+        return self.campaign.campaign_id
+
+    @property
+    def currency(self) -> str | None:
+        """Its plan's currency."""
+        return self.campaign.currency
+
+    @property
+    def history(self) -> PlanHistory | None:
+        """Its plan's versions; None while only spend is known."""
+        return self.campaign.history
+
+    @property
+    def state(self) -> PacingState:
+        """What is open."""
+        return self.campaign.state
+
+    @property
+    def totals(self) -> Totals:
+        """What ticks have counted."""
+        self.campaign.settle()
+        return self.campaign.totals
 
 
 class Campaigns(Mapping[str, CampaignView]):
@@ -60,17 +81,13 @@ class Campaigns(Mapping[str, CampaignView]):
         campaign = self._book.campaign(campaign_id)
         if campaign is None:
             raise KeyError(campaign_id)
-        return _view(campaign)
+        return CampaignView(campaign)
 
     def __iter__(self) -> Iterator[str]:
         return iter([*self._book.campaigns, *self._book.shelves])
 
     def __len__(self) -> int:
         return len(self._book.campaigns) + len(self._book.shelves)
-
-
-def _view(campaign: Campaign) -> CampaignView:
-    return CampaignView(campaign.campaign_id, campaign.currency, campaign.history, campaign.totals, campaign.state)
 
 
 class Ledger:

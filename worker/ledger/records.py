@@ -74,7 +74,7 @@ from worker.ledger.packing import (
 )
 from worker.ledger.rhythm import Rhythm
 from worker.ledger.series import Identity, Report, Series
-from worker.ledger.sheet import TICKED, WAITS, Sheet
+from worker.ledger.sheet import Sheet
 from worker.ledger.sources import Source
 from worker.pacing import Attribution, PacingState, PlanHistory
 
@@ -435,11 +435,7 @@ class Shelf:
             campaign.corrections[int.from_bytes(original, "big")] = unpack_correction(value)
         for series in self._series():
             campaign.series[series.identity] = series
-        for row in sheet.read_rows(campaign.row):
-            if sheet.labels[row] & TICKED:
-                campaign.take_in(row)
-            else:
-                (campaign.wait() if sheet.labels[row] & WAITS else campaign.pending).take_up(row)
+        campaign.take_up(sheet.read_rows(campaign.row))
         campaign.changed.clear()
         return campaign
 

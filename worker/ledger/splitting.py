@@ -60,6 +60,7 @@ class Stretch(NamedTuple):
 
 def cut_for_ever(past: Past, campaign: Campaign, cuts: Sequence[int]) -> int | None:
     """Cut what is pending and what is counted at *cuts*; None, or the one that is impossible: then nothing is cut."""
+    campaign.settle()
     stretches = []
     for cut in sorted(cuts):
         lo, hi = lasting(cut - 1, campaign.cuts)
@@ -82,6 +83,7 @@ def straddles_tick(campaign: Campaign, tick: int) -> bool:
 
 def cut_at_tick(past: Past, campaign: Campaign, tick: int) -> None:
     """Cut what is pending just after *tick*, before anything waits for it; if that is impossible it is left whole."""
+    campaign.settle()
     lo, hi = lasting(tick, campaign.cuts)
     stretch = _stretch(past, campaign, lo, hi, tick + 1)
     if stretch is not None:

@@ -3,6 +3,7 @@ A tick over a partition: one cut of the input, then campaign by campaign in the 
 
     open_tick ─▶ positions are fixed; what comes now waits, for each campaign until it is judged
     tick_slice ─▶ pending becomes totals ─▶ worker.pacing judges ─▶ what waited becomes pending
+              └─▶ of plain campaigns it stays on the sheet as it is, and they are printed from their row
     close_tick ─▶ the next tick may come
 
 Slices may lie in different checkpoints: which campaign was last is part of the ledger, so that a crash resumes inside
@@ -16,8 +17,9 @@ from typing import Any, Final, NamedTuple
 
 from worker.ledger.book import Book
 from worker.ledger.campaign import Campaign
+from worker.ledger.cells import NEVER
 from worker.ledger.uncounted import Due, take_through
-from worker.pacing import Counted, Event, PacingState, PlanHistory, Printed, print_rows, row_of, take_tick
+from worker.pacing import Counted, Event, PacingState, PlanHistory, Printed, Row, print_rows, row_of, take_tick
 
 CELLS_A_CAMPAIGN: Final = 20
 """A slice ends early at so many counted cells for each campaign it may judge: after a backlog one has thousands."""
@@ -35,11 +37,15 @@ class CampaignEvent(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """A campaign of a slice: what the tick counts of it; None of one that is at rest."""
+    """A campaign that is counted: what the tick counts of it; None of one that is at rest."""
 
     campaign: Campaign
     history: PlanHistory
     counted: Counted | None
+
+
+Planned = tuple[Campaign, PlanHistory]
+"""A campaign of a slice, and its plan's versions."""
 
 
 class TickSlice(NamedTuple):
@@ -79,7 +85,7 @@ def tick_slice(book: Book, most: int) -> TickSlice:
     if book.tick is None:
         raise ValueError("no tick is open")
     planned, start = book.planned_after(book.tick_done)
-    due: list[tuple[Campaign, PlanHistory]] = []
+    due: list[Planned] = []
     stop, cells = start, 0
     while stop < min(start + most, len(planned)) and cells < CELLS_A_CAMPAIGN * most:
         campaign = book.campaign(planned[stop])
@@ -88,8 +94,7 @@ def tick_slice(book: Book, most: int) -> TickSlice:
             cells += campaign.pending.in_days
         book.tick_done = planned[stop]
         stop += 1
-    turns = [*_count(book, due, book.tick)]
-    events = _judge(book, turns, book.tick)
+    events = _judge(book, due, book.tick)
     book.tick_campaigns += stop - start
     book.moved = True
     return TickSlice(events, stop - start, stop == len(planned))
@@ -110,13 +115,80 @@ def _position(book: Book) -> dict[str, Any] | None:
     return {"partition": book.partition, "next_offsets": book.tick_positions}
 
 
-def _count(book: Book, campaigns: Sequence[tuple[Campaign, PlanHistory]], tick: int) -> Iterator[Turn]:
+def _judge(book: Book, planned: Sequence[Planned], tick: int) -> list[CampaignEvent]:
+    """Let the core tell what it finds: of plain campaigns all at once, of every other by itself."""
+    position, events = _position(book), list[CampaignEvent]()
+    foreseen = _foreseen(book, planned, tick, position)
+    left = [each for each, printed in zip(planned, foreseen, strict=True) if printed is None]
+    others = _counted_and_told(book, left, tick, position)
+    for (campaign, history), printed in zip(planned, foreseen, strict=True):
+        told: Sequence[Event | Printed] = next(others) if printed is None else (printed,)
+        _add_up(book, campaign, history, tick, told)
+        events += [CampaignEvent(campaign.campaign_id, event) for event in told]
+    return events
+
+
+# -- what is due is foreseen -------------------------------------------------------------------------------------------
+
+
+def _foreseen(
+    book: Book, planned: Sequence[Planned], tick: int, position: dict[str, Any] | None
+) -> list[Printed | None]:
+    """The snapshots of those that are as plain as at the tick before; what is due of them stays on the sheet."""
+    none: list[Printed | None] = [None] * len(planned)
+    simple = [place for place, each in enumerate(planned) if _is_as_simple(book, *each, tick)]
+    if len(simple) < PRINTED_FROM:
+        return none
+    from worker.ledger.counting import foresee, leave  # loaded already: chains are the compiled loops'
+
+    campaigns = [planned[place][0] for place in simple]
+    known = [(campaign, campaign.plain) for campaign in campaigns if campaign.plain is not None]
+    told = [(campaign.row, row.figures, campaign.scopes) for campaign, row in known]
+    figures = foresee(book.sheet, told, tick, book.last_tick or NEVER)
+    rows = [None if new is None else row.with_figures(new) for (_, row), new in zip(known, figures, strict=True)]
+    printed = print_rows(rows, tick, position, complete=book.tick_complete)
+    leave(book.sheet, [each.row for each, text in zip(campaigns, printed, strict=True) if text is not None], tick)
+    for place, campaign, row, text in zip(simple, campaigns, rows, printed, strict=True):
+        if text is not None:
+            book.use_whole(campaign)
+            campaign.plain, none[place] = row, text
+            campaign.after_tick(campaign.state, book.limits.recent)
+    return none
+
+
+def _is_as_simple(book: Book, campaign: Campaign, history: PlanHistory, tick: int) -> bool:
+    """Whether nothing but what is due may have changed of a campaign that was plain, and that is in its chain."""
+    row = campaign.plain
+    if row is None or book.tick_first or book.sheet.big or not book.sheet.chains:
+        return False
+    if campaign.cases or campaign.cuts or not campaign.pending.is_chained:
+        return False
+    return row.is_of(history, campaign.state, tick)
+
+
+# -- what is due is counted --------------------------------------------------------------------------------------------
+
+
+def _counted_and_told(
+    book: Book, planned: Sequence[Planned], tick: int, position: dict[str, Any] | None
+) -> Iterator[Sequence[Event | Printed]]:
+    """What is told of each, after what is due of it was counted."""
+    turns = [*_count(book, planned, tick)]
+    for turn, printed in zip(turns, _printed(book, turns, tick, position), strict=True):
+        if printed is None:
+            yield _told(book, turn, tick, position)
+        else:
+            turn.campaign.after_tick(turn.campaign.state, book.limits.recent)
+            yield (printed,)
+
+
+def _count(book: Book, planned: Sequence[Planned], tick: int) -> Iterator[Turn]:
     """Count what is due of some campaigns."""
-    awake = [campaign for campaign, history in campaigns if not (history.ended and _is_at_rest(campaign))]
+    awake = [campaign for campaign, history in planned if not (history.ended and _is_at_rest(campaign))]
     for campaign in awake:
         book.use_at_tick(campaign, tick)
     taken = take_through([campaign.pending for campaign in awake], tick)
-    for campaign, history in campaigns:
+    for campaign, history in planned:
         due = taken.get(campaign.row)
         yield Turn(campaign, history, None if due is None else _counted(book, campaign, due))
 
@@ -127,30 +199,24 @@ def _counted(book: Book, campaign: Campaign, due: Due) -> Counted:
     return counted
 
 
-def _judge(book: Book, turns: list[Turn], tick: int) -> list[CampaignEvent]:
-    """Let the core tell what it finds: of plain campaigns all at once, of every other by itself."""
-    position = _position(book)
-    events: list[CampaignEvent] = []
-    for turn, printed in zip(turns, _printed(book, turns, tick, position), strict=True):
-        told = [printed] if printed is not None else _told(book, turn, tick, position)
-        campaign = turn.campaign
-        if printed is not None:
-            campaign.after_tick(campaign.state, book.limits.recent)
-        _add_up(book, campaign, turn.history, tick, told)
-        events += [CampaignEvent(campaign.campaign_id, event) for event in told]
-    return events
-
-
 def _printed(book: Book, turns: list[Turn], tick: int, position: dict[str, Any] | None) -> list[Printed | None]:
     """The snapshots of those that are plain as of the tick; none of a few, which are not worth to load the loop for."""
     if book.tick_first or len(turns) < PRINTED_FROM:
         for turn in turns:
             turn.campaign.plain = None
         return [None] * len(turns)
-    for campaign, history, counted in turns:
-        campaign.plain = None if counted is None else row_of(campaign.plain, history, campaign.state, counted, tick)
-    rows = [turn.campaign.plain for turn in turns]
+    rows = [_row(turn, tick) for turn in turns]
     return print_rows(rows, tick, position, complete=book.tick_complete)
+
+
+def _row(turn: Turn, tick: int) -> Row | None:
+    """What a campaign is judged from, which it keeps; None of one that is not plain."""
+    campaign, history, counted = turn
+    row = None if counted is None else row_of(campaign.plain, history, campaign.state, counted, tick)
+    if row is not None and row is not campaign.plain:
+        campaign.scopes = [*map(row.scope_of, campaign.names)]
+    campaign.plain = row
+    return row
 
 
 def _told(book: Book, turn: Turn, tick: int, position: dict[str, Any] | None) -> list[Event]:
@@ -180,8 +246,7 @@ def _add_up(book: Book, campaign: Campaign, history: PlanHistory, tick: int, eve
             book.rollup.add(event.child)
             return
     version = history.in_force(tick)
-    spend = sum(figures[0] for figures in campaign.totals.values())
-    if version is not None and spend:
+    if version is not None and (spend := campaign.spent()):
         book.rollup.close(version.plan, spend)
 
 

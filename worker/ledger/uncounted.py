@@ -77,7 +77,7 @@ class Uncounted:
         """The cells by UTC day, nothing being in the chain any more."""
         chained = self.chained()
         if chained:
-            self.sheet.chains.link(self.row, (), waits=self.waits)
+            self.sheet.chains.link(self.row, (), self.waits)
             for row in reversed(chained):
                 self.take_up(row)
         return self._days
@@ -96,7 +96,7 @@ class Uncounted:
     @property
     def has_chain(self) -> bool:
         """Whether they are in the chain: all, or none."""
-        return self.sheet.chains.has_rows(self.row, waits=self.waits)
+        return self.sheet.chains.has_rows(self.row, self.waits)
 
     @property
     def is_empty(self) -> bool:
@@ -115,7 +115,7 @@ class Uncounted:
 
     def chained(self) -> list[int]:
         """The rows in the chain, the last one opened first."""
-        return self.sheet.chains.rows(self.row, waits=self.waits)
+        return self.sheet.chains.rows(self.row, self.waits)
 
     def day(self, number: int) -> OpenDay:
         """The cells of a day, unpacked."""
@@ -159,8 +159,8 @@ class Uncounted:
         get = self.sheet.get
         self.open(get(row, on_sheet.LO), get(row, on_sheet.HI)).held[self._key(row)] = row
 
-    def counted(self, row: int) -> Cell:
-        """The cell of a counted row of the sheet that was read: what it holds."""
+    def ticked(self, row: int) -> Cell:
+        """The cell of a row of the sheet that a tick has counted: what it holds."""
         lo = self.sheet.get(row, on_sheet.LO)
         cell = Cell(lo, lo)
         cell.held[self._key(row)] = self.sheet.holding(row)
@@ -214,8 +214,8 @@ class Uncounted:
             for cell in other.all():
                 self.put(other.take(cell))
             return
-        self.sheet.chains.link(self.row, (), waits=other.waits)
-        self.sheet.chains.link(self.row, reversed(chained), waits=self.waits)
+        self.sheet.chains.link(self.row, (), other.waits)
+        self.sheet.chains.link(self.row, reversed(chained), self.waits)
         for row in chained:
             self.sheet.relabel(row, label_of(currency_of(self.sheet.labels[row]), waits=self.waits))
 
@@ -308,7 +308,7 @@ def take_through(bins: Sequence[Uncounted], instant: int) -> dict[int, Due]:
 
 def _take_chained(bins: Sequence[Uncounted], instant: int) -> dict[int, Due]:
     """The same of what is in the chains, which all are on one sheet."""
-    from worker.ledger.kernel import count_rows  # loaded already: nothing else puts rows into chains
+    from worker.ledger.counting import count_rows  # loaded already: nothing else puts rows into chains
 
     sheet = bins[0].sheet
     rows, ends = count_rows(sheet, [each.row for each in bins], instant)

@@ -7,12 +7,16 @@ The compiled loops, made ready: compiled where this machine has not done so yet,
 from __future__ import annotations
 
 from worker.ledger.batches import RecordBatch, packed
+from worker.ledger.chains import PENDING
+from worker.ledger.counting import foresee, leave
 from worker.ledger.fold import LOADED_FROM
 from worker.ledger.kernel import unpack
 from worker.ledger.ledger import Ledger
 from worker.ledger.limits import LedgerLimits
 from worker.ledger.newest import Newest
+from worker.ledger.sheet import Sheet
 from worker.ledger.ticking import PRINTED_FROM
+from worker.pacing.rows import HEAD, SCOPE
 
 _PLAN = (
     b'{"campaign_id":"c%d","account_id":"a","currency":"USD","total_budget":"9","flight_start":"2026-07-01T00:00:00Z",'
@@ -40,6 +44,10 @@ def warm() -> None:
     ledger.open_tick(_TICK)
     ledger.tick_slice(PRINTED_FROM)
     ledger.close_tick()
+    sheet = Sheet()
+    sheet.chains.link(0, (), PENDING)
+    foresee(sheet, [(0, bytes(8 * (HEAD + SCOPE)), (HEAD,))], _TICK, _TICK)
+    leave(sheet, (0,), _TICK)
     newest = Newest(keeps=0)
     newest.take(packed(*zip(*ledger.changes(), strict=True)))
     newest.parted()

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from struct import pack
+from struct import Struct, pack
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -29,7 +29,7 @@ from worker.pacing.amounts import currency_of, time_text
 from worker.pacing.daily import last_days, limit_today
 from worker.pacing.density import HOUR, local_day, ordinal_at
 from worker.pacing.deviation import stands_still
-from worker.pacing.figures import IMPRESSIONS, REQUESTS, SPEND, Counted, Totals
+from worker.pacing.figures import IMPRESSIONS, REQUESTS, SPEND, Attribution, Counted, Totals
 from worker.pacing.history import PlanHistory, PlanVersion
 from worker.pacing.identity import event_id
 from worker.pacing.interruption import SILENCE
@@ -43,6 +43,8 @@ from worker.pacing.state import NOTHING_WATCHED, DeviationLife, PacingState
 from worker.pacing.tick import Tick, ground_of
 
 _encode: Final = msgspec.json.Encoder().encode
+_INTEGER: Final = Struct("q")
+_OF_TICK: Final = Struct("3q")
 _NEVER: Final = 1 << 62
 _BITS: Final = {USED_BEFORE: to.USED_BEFORE, AHEAD: to.AHEAD, EXHAUSTION: to.EXHAUSTION}
 _OPS: Final = {
@@ -73,10 +75,11 @@ class Day(NamedTuple):
 
     start: int
     until: int
+    """*start* and *until* in nanoseconds since 1970."""
     rolling: int
     """The pace of the last seven days in hundredths of a percent; `NONE` without one."""
     most: int
-    """The most nanos that may be spent in it and be no spike."""
+    """The most nanos that may be spent in it and be no spike; -1: any."""
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
@@ -85,13 +88,34 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     history: PlanHistory
     state: PacingState
     day: Day
-    late: int
-    future: int
-    through: int | None
-    form: Form
+    ground: Ground
     figures: bytes
-    plan: Plan
-    spend: int
+
+    @property
+    def plan(self) -> Plan:
+        """The plan in force."""
+        return self.ground.plan
+
+    @property
+    def spend(self) -> int:
+        """What the campaign has spent, in nanos."""
+        spend: int = _INTEGER.unpack_from(self.figures, 8 * (to.HEAD + to.SPEND))[0]
+        return spend
+
+    def is_of(self, history: PlanHistory, state: PacingState, as_of: int) -> bool:
+        """Whether it still holds as of a tick, but for what comes."""
+        return self.history is history and self.state is state and as_of < self.day.until
+
+    def scope_of(self, name: Attribution) -> int:
+        """Where in the figures the scope of an attribution begins, besides the campaign's; -1: that is none of it."""
+        if name.channel is None or not self.ground.places:
+            return to.HEAD
+        place = self.ground.places.get(name.channel)
+        return -1 if place is None else to.HEAD + place
+
+    def with_figures(self, figures: bytes) -> Row:
+        """The same with what was counted since."""
+        return Row(self.history, self.state, self.day, self.ground, figures)
 
 
 class Form(NamedTuple):
@@ -101,7 +125,7 @@ class Form(NamedTuple):
     texts: bytes
 
 
-class _Ground(NamedTuple):
+class Ground(NamedTuple):
     """What a plan gives to every row of it: its figures *before* and *after* those of the tick, and its scopes."""
 
     plan: Plan
@@ -158,13 +182,13 @@ def row_of(known: Row | None, history: PlanHistory, state: PacingState, counted:
 
 def _holds(row: Row, state: PacingState, counted: Counted) -> bool:
     """Whether nothing has come and nothing has changed since a row was made."""
+    through = to.NONE if counted.data_through is None else counted.data_through
+    told = counted.late_spend, counted.future_spend, through
     return (
         row.state is state
         and not counted.new
         and not counted.cases
-        and counted.late_spend == row.late
-        and counted.future_spend == row.future
-        and counted.data_through == row.through
+        and told == _OF_TICK.unpack_from(row.figures, 8 * to.LATE)
     )
 
 
@@ -179,7 +203,7 @@ def print_rows(
         return [None] * len(rows)
     tick = time_text(as_of)
     ids = [event_id("pacing.snapshot_taken", row.plan.campaign_id, tick) for row in plain]
-    told = [(identity, *row.form, row.figures) for identity, row in zip(ids, plain, strict=True)]
+    told = [(identity, *row.ground.form, row.figures) for identity, row in zip(ids, plain, strict=True)]
     printed = print_snapshots(told, as_of, tick, _encode(position), complete=complete)
     texts = zip(plain, ids, printed, strict=True)
     made = (
@@ -202,8 +226,8 @@ def _child(row: Row, as_of: int) -> Child:
 # -- what a plan gives -------------------------------------------------------------------------------------------------
 
 
-def _ground_of(history: PlanHistory, version: PlanVersion) -> _Ground | None:
-    made: _Ground | None = history.kept(
+def _ground_of(history: PlanHistory, version: PlanVersion) -> Ground | None:
+    made: Ground | None = history.kept(
         "plain", version.version, lambda: _ground(history, version) if _is_plain(version.plan) else None
     )
     return made
@@ -233,7 +257,7 @@ def _is_plain(plan: Plan) -> bool:
     )
 
 
-def _ground(history: PlanHistory, version: PlanVersion) -> _Ground:
+def _ground(history: PlanHistory, version: PlanVersion) -> Ground:
     plan = version.plan
     flight, thresholds, scopes = plan.flight, plan.thresholds, history.scopes(version)
     ordered = sorted(channel.channel for channel in plan.channels)
@@ -242,7 +266,7 @@ def _ground(history: PlanHistory, version: PlanVersion) -> _Ground:
         rank = ordered.index(scope.scope_id) if scope.scope == "channel" else 0
         of_scopes += scope.budget, 0, 0, 0, to.NOT_OPEN, rank
     names = tuple(f"{scope.scope}\0{scope.scope_id}" for scope in scopes)
-    return _Ground(
+    return Ground(
         plan,
         Form(_template(_Shape(len(plan.channels), plan.budget_change_policy, history, version)), _texts(version)),
         (flight.start // NANOS, flight.end // NANOS, len(scopes), plan.minor_digits),
@@ -321,11 +345,12 @@ def _is_lasting(state: PacingState) -> bool:
 
 
 def _made(
-    history: PlanHistory, ground: _Ground, state: PacingState, counted: Counted, day: Day, as_of: int
+    history: PlanHistory, ground: Ground, state: PacingState, counted: Counted, day: Day, as_of: int
 ) -> Row | None:
     """The row of a campaign within its flight; None where more is told than a snapshot."""
-    plan, up, silent = ground.plan, _up(state), _silent_from(ground.plan, counted)
+    plan, up = ground.plan, _up(state)
     start, end = plan.flight.start, plan.flight.end
+    today, silent = _today(plan, counted, as_of), _silent_from(plan, counted)
     late, future, through = counted.late_spend, counted.future_spend, counted.data_through
     scopes = _scopes(ground, state, counted.totals)
     if (
@@ -334,15 +359,17 @@ def _made(
         or not 0 <= late < to.LARGEST
         or not 0 <= future < to.LARGEST
         or not all(start <= at < end for at, _ in counted.new)
-        or _is_spike(plan, counted, day, as_of)
+        or not -to.LARGEST < today < to.LARGEST
+        or 0 <= day.most < today
     ):
         return None
     of_tick = late, future, to.NONE if through is None else through, day.rolling, silent, up, state.milestones
-    figures = pack(f"{to.HEAD + len(scopes)}q", *ground.before, *of_tick, *ground.after, *scopes)
-    return Row(history, state, day, late, future, through, ground.form, figures, plan, scopes[to.SPEND])
+    of_day = day.start, today, day.most
+    figures = pack(f"{to.HEAD + len(scopes)}q", *ground.before, *of_tick, *ground.after, *of_day, *scopes)
+    return Row(history, state, day, ground, figures)
 
 
-def _scopes(ground: _Ground, state: PacingState, totals: Totals) -> list[int] | None:
+def _scopes(ground: Ground, state: PacingState, totals: Totals) -> list[int] | None:
     """The part of a row by scope; None where one of them is nothing that the compiled part knows of."""
     scopes, known = [*ground.scopes], 0
     for (channel, _), figures in totals.items():
@@ -363,11 +390,9 @@ def _scopes(ground: _Ground, state: PacingState, totals: Totals) -> list[int] | 
     return scopes if is_known else None
 
 
-def _is_spike(plan: Plan, counted: Counted, day: Day, as_of: int) -> bool:
-    """Whether today is out of line with the days before."""
-    if day.most < 0 or counted.days is None:
-        return False
-    return counted.days(plan.timezone, ordinal_at(plan.timezone, as_of)).today > day.most
+def _today(plan: Plan, counted: Counted, as_of: int) -> int:
+    """What was spent in the local day of an instant."""
+    return 0 if counted.days is None else counted.days(plan.timezone, ordinal_at(plan.timezone, as_of)).today
 
 
 def _day_of(tick: Tick) -> Day | None:

@@ -27,8 +27,10 @@ The flight in seconds since 1970, how many scopes, the currency's decimals; late
 time, the rolling pace in hundredths of a percent, from when the silence is a signal, the signals that are up, the
 milestones that were told; the end of the grace, and the least to be expected of a scope that opens.
 """
-UNDER_WARNING, UNDER_CRITICAL, OVER_WARNING, OVER_CRITICAL, MOVES, HEAD = range(13, 19)
-"""Thresholds in nanos of a percent, whether money is proposed to be moved; and how long this part is."""
+UNDER_WARNING, UNDER_CRITICAL, OVER_WARNING, OVER_CRITICAL, MOVES = range(13, 18)
+"""Thresholds in nanos of a percent, and whether money is proposed to be moved."""
+DAY_START, TODAY, MOST, HEAD = range(18, 22)
+"""When the local day began, the nanos spent in it, the most that may be (-1: any); and how long this part is."""
 
 BUDGET, SPEND, IMPRESSIONS, REQUESTS, LIFE, RANK, SCOPE = range(7)
 """Of a scope: nanos, counts, the deviation that is open, its place among the names; and how long this part is."""

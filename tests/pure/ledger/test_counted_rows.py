@@ -51,7 +51,8 @@ def campaign_of(world: World) -> Campaign:
 
 
 def held(campaign: Campaign) -> tuple[object, ...]:
-    """A copy of all that counting changes."""
+    """A copy of all that counting changes, what lies on the sheet being settled."""
+    campaign.settle()
     rhythm = campaign.rhythm
     days = {number: campaign.counted_day(number) for number in campaign.days}
     known = None if rhythm is None else (rhythm.hour, rhythm.net, rhythm.day, rhythm.spend, rhythm.past)
