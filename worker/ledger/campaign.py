@@ -84,6 +84,17 @@ class Correction(NamedTuple):
         return (self.sequence is not None, self.sequence or 0, self.at, self.event_id)
 
 
+class Plain(NamedTuple):
+    """A plain campaign: what it is judged from, and where the scope of each attribution begins in that, by number."""
+
+    row: Row
+    scopes: Sequence[int]
+
+    def with_figures(self, figures: bytes) -> Plain:
+        """The same with what was counted since."""
+        return Plain(self.row.with_figures(figures), self.scopes)
+
+
 class Prefix:
     """What was counted before an instant, kept up to date while it is asked for."""
 
@@ -124,7 +135,6 @@ class Campaign:
         "recent",
         "rhythm",
         "row",
-        "scopes",
         "series",
         "sources",
         "state",
@@ -137,9 +147,7 @@ class Campaign:
         "waiting_sources",
     )
 
-    def __init__(  # noqa: PLR0915  # a statement for each thing there is to know
-        self, campaign_id: str, key: bytes | None, row: int, sheet: Sheet
-    ) -> None:
+    def __init__(self, campaign_id: str, key: bytes | None, row: int, sheet: Sheet) -> None:  # noqa: PLR0915
         self.campaign_id = campaign_id
         self.key = key
         """The key its records must have; None in a file."""
@@ -183,10 +191,8 @@ class Campaign:
         self.crossing: Crossing | None = None
         """When an amount was reached, as last asked for; None again when something is counted before that."""
         self.state = PacingState()
-        self.plain: Row | None = None
+        self.plain: Plain | None = None
         """What it is judged from; None where it is not plain, or no tick has looked."""
-        self.scopes: list[int] = []
-        """Where in its figures the scope of each attribution begins, by number; see `Row.scope_of`."""
         # -- what later updates are compared with
         self.series: dict[Identity, Series] = {}
         self.next_series = 0

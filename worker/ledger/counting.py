@@ -25,7 +25,7 @@ from worker.compiled import Integers, compiled, integer, loop
 from worker.ledger import cells
 from worker.ledger import sheet as on
 from worker.ledger.cells import COUNT, QUARTER
-from worker.ledger.chains import HEAD, LONGEST, PENDING, TICKED
+from worker.ledger.chains import HEAD, LONGEST, PENDING, SINCE, TICKED, UNTIL
 from worker.ledger.kernel import Open, opened
 from worker.ledger.sheet import NO_ROW, TAKEN, WIDTH, Sheet
 from worker.pacing import rows as to
@@ -174,11 +174,11 @@ def _ticked(into: Open, head: int, lo: int, line: Integers) -> int:
 def _leave_row(into: Open, stand: Integers, row: int) -> bool:
     """Have a row that is in no chain be ticked; whether it is free, another holding what it held."""
     line = into.cells[row * WIDTH : (row + 1) * WIDTH]
-    lo = line[on.LO] - line[on.LO] % QUARTER
-    found = _ticked(into, stand[HEAD + TICKED], lo, line)
+    lo, found = line[on.LO] - line[on.LO] % QUARTER, NO_ROW
+    if stand[SINCE] <= lo and lo + QUARTER <= stand[UNTIL]:
+        found, line[on.LO] = _ticked(into, stand[HEAD + TICKED], lo, line), lo
     line[on.NAME], line[on.NAME + 1], into.dirty[row] = 0, 0, 1
     if found == NO_ROW:
-        line[on.LO], line[on.HI], line[on.UPDATES] = lo, lo + QUARTER, 0
         into.labels[row] = on.OPEN | on.TICKED
         into.next[row] = stand[HEAD + TICKED]
         stand[HEAD + TICKED] = row
@@ -216,9 +216,9 @@ def _leave(into: Open, campaigns: Integers, instant: int, freed: Integers) -> in
 
 def leave(sheet: Sheet, campaigns: Sequence[int], instant: int) -> None:
     """
-    Have the pending rows that begin by an instant be ticked, those in the chains of campaigns without awkward cuts.
+    Have the pending rows that begin by an instant be ticked, those in the chains of *campaigns*.
 
-    Rows of one quarter of an hour and attribution become one: no question will ever part them.
+    Rows of one quarter of an hour and attribution become one, where the plan does not part it.
     """
     freed = np.empty(LONGEST * len(campaigns), np.int64)
     count = _leave(opened(sheet), np.array(campaigns, np.int64), instant, freed)

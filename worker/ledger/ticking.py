@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from worker.ledger.book import Book
-from worker.ledger.campaign import Campaign
+from worker.ledger.campaign import Campaign, Plain
 from worker.ledger.cells import NEVER
 from worker.ledger.uncounted import Due, take_through
 from worker.pacing import Counted, Event, PacingState, PlanHistory, Printed, Row, print_rows, row_of, take_tick
@@ -142,28 +142,29 @@ def _foreseen(
     from worker.ledger.counting import foresee, leave  # loaded already: chains are the compiled loops'
 
     campaigns = [planned[place][0] for place in simple]
-    known = [(campaign, campaign.plain) for campaign in campaigns if campaign.plain is not None]
-    told = [(campaign.row, row.figures, campaign.scopes) for campaign, row in known]
-    figures = foresee(book.sheet, told, tick, book.last_tick or NEVER)
-    rows = [None if new is None else row.with_figures(new) for (_, row), new in zip(known, figures, strict=True)]
+    known = [plain for campaign in campaigns if (plain := campaign.plain) is not None]
+    told = [(campaign.row, row.figures, scopes) for campaign, (row, scopes) in zip(campaigns, known, strict=True)]
+    figures = foresee(book.sheet, told, tick, NEVER if book.last_tick is None else book.last_tick)
+    plains = [None if new is None else plain.with_figures(new) for plain, new in zip(known, figures, strict=True)]
+    rows = [None if plain is None else plain.row for plain in plains]
     printed = print_rows(rows, tick, position, complete=book.tick_complete)
     leave(book.sheet, [each.row for each, text in zip(campaigns, printed, strict=True) if text is not None], tick)
-    for place, campaign, row, text in zip(simple, campaigns, rows, printed, strict=True):
+    for place, campaign, plain, text in zip(simple, campaigns, plains, printed, strict=True):
         if text is not None:
             book.use_whole(campaign)
-            campaign.plain, none[place] = row, text
+            campaign.plain, none[place] = plain, text
             campaign.after_tick(campaign.state, book.limits.recent)
     return none
 
 
 def _is_as_simple(book: Book, campaign: Campaign, history: PlanHistory, tick: int) -> bool:
     """Whether nothing but what is due may have changed of a campaign that was plain, and that is in its chain."""
-    row = campaign.plain
-    if row is None or book.tick_first or book.sheet.big or not book.sheet.chains:
+    plain = campaign.plain
+    if plain is None or book.tick_first or book.sheet.big or not book.sheet.chains:
         return False
-    if campaign.cases or campaign.cuts or not campaign.pending.is_chained:
+    if campaign.cases or not campaign.pending.is_chained:
         return False
-    return row.is_of(history, campaign.state, tick)
+    return plain.row.is_of(history, campaign.state, tick)
 
 
 # -- what is due is counted --------------------------------------------------------------------------------------------
@@ -212,10 +213,10 @@ def _printed(book: Book, turns: list[Turn], tick: int, position: dict[str, Any] 
 def _row(turn: Turn, tick: int) -> Row | None:
     """What a campaign is judged from, which it keeps; None of one that is not plain."""
     campaign, history, counted = turn
-    row = None if counted is None else row_of(campaign.plain, history, campaign.state, counted, tick)
-    if row is not None and row is not campaign.plain:
-        campaign.scopes = [*map(row.scope_of, campaign.names)]
-    campaign.plain = row
+    known = campaign.plain and campaign.plain.row
+    row = None if counted is None else row_of(known, history, campaign.state, counted, tick)
+    if row is None or row is not known:
+        campaign.plain = None if row is None else Plain(row, [*map(row.scope_of, campaign.names)])
     return row
 
 

@@ -184,8 +184,8 @@ def each(spend: str, ago: float = 0.5) -> list[Json]:
     return [{"campaign_id": name, "ago": ago, "spend": spend} for name in CAMPAIGNS]
 
 
-DAYS = [(DAY_MINUTES, True, each("2.5"), [])] * 30
-MINUTES = [(1, True, each("0.01"), [])] * 4
+DAYS: list[Any] = [(DAY_MINUTES, True, each("2.5"), [])] * 30
+MINUTES: list[Any] = [(1, True, each("0.01"), [])] * 4
 
 
 @pytest.mark.parametrize(
