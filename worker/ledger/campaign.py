@@ -177,8 +177,8 @@ class Campaign:
         self.latest = NEVER
         self.is_ticked = False
         """Whether a tick has counted it: before, nothing is late."""
+        # The rows of the sheet that hold what was counted since its record was written.
         self.unwritten: list[int] = []
-        """The rows of the sheet that hold what was counted since its record was written."""
         self.recent: Day = {}
         self.days: dict[int, bytes] = {}
         self.rhythm: Rhythm | None = None
