@@ -4,7 +4,8 @@ One campaign's ledger: what no tick has counted yet, and what was counted, by at
     updates ─▶ pending (or waiting) ──tick──▶ totals, and recent cells ──when they are several──▶ days, packed
 
 *waiting* takes what comes while a tick is open that has not reached this campaign: the tick's cut of the input is one
-for the whole partition. What is counted is kept by day, packed to bytes as its records are written.
+for the whole partition. What is counted is kept by day, packed to bytes as its records are written. Some of it may lie
+on the sheet still, where a tick has left it (see `counting`): it is settled before anybody asks for totals.
 """
 
 from __future__ import annotations

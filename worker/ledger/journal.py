@@ -13,7 +13,8 @@ and in no newer one is written again before that record is deleted, while the jo
     rows     [rows given back, rows, campaign, label, attribution, lo, latest, updates, spend .. conversion_value: each
              a column; [row, figures that passed `sheet.FULL` (integers, or bytes past 64 bits)] of those that have any]
 
-A label tells the stated currency and whether the row waits for an open tick: see `sheet.label_of`.
+A label tells the stated currency, whether the row waits for an open tick, and whether a tick has counted it: see
+`sheet.label_of`.
 """
 
 from __future__ import annotations

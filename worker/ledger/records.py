@@ -31,7 +31,7 @@ holds) and numbers, big-endian. A value is a msgpack array that begins with the 
 [UTC day, cells]; *cases* [kind, how many, [currency, amount] of each]. Ids, bodies, rows and lengths are columns of
 little-endian integers of 8, 8, 4 and 4 bytes. Hashes and ordinals are those of `identity`, days are UTC days since
 1970. What comes in, and what a tick counts of it, is written as rows alone, until they are many: a campaign is what its
-record says and what its counted rows hold. A counted day is written once an hour; a pending day is one that was packed,
+record says and what its ticked rows hold. A counted day is written once an hour; a pending day is one that was packed,
 as nobody folds into it.
 """
 

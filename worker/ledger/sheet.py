@@ -9,7 +9,7 @@ updates a second could not be added up: the integers of a campaign lie all over 
 two of the processor's cache, and a whole batch is added by one compiled loop (`kernel`); single rows are read and
 written as the array they are, so that a small file needs no numpy.
 
-A tick leaves the rows it counts where they are, as *counted* ones: only with what they hold is the record of their
+A tick leaves the rows it counts where they are, as *ticked* ones: only with what they hold is the record of their
 campaign what the campaign is. It takes them in when it is written again, which most ticks need not do.
 
 Row 0 is none at all: it covers no instant, and stands for what is not known. A row also says under which name it is
