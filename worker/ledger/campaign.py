@@ -148,7 +148,7 @@ class Campaign:
         "waiting_sources",
     )
 
-    def __init__(self, campaign_id: str, key: bytes | None, row: int, sheet: Sheet) -> None:  # noqa: PLR0915
+    def __init__(self, campaign_id: str, key: bytes | None, row: int, sheet: Sheet) -> None:
         self.campaign_id = campaign_id
         self.key = key
         """The key its records must have; None in a file."""
