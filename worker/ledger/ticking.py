@@ -135,10 +135,10 @@ def _foreseen(
     book: Book, planned: Sequence[Planned], tick: int, position: dict[str, Any] | None
 ) -> list[Printed | None]:
     """The snapshots of those that are as plain as at the tick before; what is due of them stays on the sheet."""
-    none: list[Printed | None] = [None] * len(planned)
+    foreseen: list[Printed | None] = [None] * len(planned)
     simple = [place for place, each in enumerate(planned) if _is_as_simple(book, *each, tick)]
     if len(simple) < PRINTED_FROM:
-        return none
+        return foreseen
     from worker.ledger.counting import foresee, leave  # loaded already: chains are the compiled loops'
 
     campaigns = [planned[place][0] for place in simple]
@@ -152,9 +152,9 @@ def _foreseen(
     for place, campaign, plain, text in zip(simple, campaigns, plains, printed, strict=True):
         if text is not None:
             book.use_whole(campaign)
-            campaign.plain, none[place] = plain, text
+            campaign.plain, foreseen[place] = plain, text
             campaign.after_tick(campaign.state, book.limits.recent)
-    return none
+    return foreseen
 
 
 def _is_as_simple(book: Book, campaign: Campaign, history: PlanHistory, tick: int) -> bool:
