@@ -8,7 +8,8 @@ for byte what `tick` tells, and that `tick` tells nothing else.
 It is Python that numba compiles. Products of money and time need up to 170 bits: they are held as words of 64 bits
 without a sign, the highest first. Words and positions (int64) never meet in one expression, since numba would make
 floats of them. All compiled functions of the core are in this one file: numba's cache on disk sees no other.
-What is imported here is compiled in: `make clean` after changing it.
+What is imported here is compiled in: after changing it change this file as well, since only that makes numba compile it
+anew where it was compiled before, or `make clean`.
 """
 
 from __future__ import annotations
