@@ -92,8 +92,8 @@ class Told(World):
         values = [json.dumps(each).encode() for each in said]
         self.fold(*values, keys=[each["campaign_id"].encode() for each in said])
 
-    def take(self, tick: int, waits: Sequence[Json], *, complete: bool) -> list[bytes]:
-        """What a tick tells, some updates coming in the midst of it."""
+    def take(self, tick: int, waits: Sequence[Json], *, complete: bool, restarts: bool = False) -> list[bytes]:
+        """What a tick tells, some updates coming in the midst of it, and perhaps a restart."""
         self.ledger.open_tick(tick, complete=complete)
         events, done = [], False
         while not done:
@@ -105,6 +105,8 @@ class Told(World):
             if waits:
                 self.feed(waits)
                 waits = ()
+            if restarts:
+                self.restart()
         self.ledger.close_tick()
         return [b"%s %s" % (each.campaign_id.encode(), encode_event(each.event)) for each in events]
 
@@ -157,7 +159,7 @@ def check_both_ways(plans: Sequence[Json], life: Sequence[Any], restart: int = -
                 if place == restart and changes:
                     world.plan(plan("c", total_budget="777", budget_change_policy="rebase"))
                 world.feed(now)
-                told.append(world.take(tick, then, complete=complete))
+                told.append(world.take(tick, then, complete=complete, restarts=place == restart - 1))
                 world.checkpoint()
                 if place == restart:
                     world.restart(saved=False)
