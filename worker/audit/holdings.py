@@ -176,11 +176,7 @@ def _little(column: bytes, place: int, size: int) -> int:
 def _holding(held: Held) -> Holding:
     uncounted = [held.pending, *([held.waiting] if held.waiting else [])]
     cells = [cell for each in uncounted for cell in each.values()]
-    totals: ByAttribution = {(*name, None): list(figures) for name, figures in held.totals.items()}
-    for cell in held.ticked():
-        for (channel, deal_id, _), figures in cell.held.items():
-            into = totals.setdefault((channel, deal_id, None), [0] * COUNT)
-            into[:] = [a + b for a, b in zip(into, figures, strict=False)]
+    totals: ByAttribution = {(*name, None): figures for name, figures in held.all_totals().items()}
     currency = held.currency if held.history is not None else None
     return Holding(currency, held.is_ticked, totals, [*_cells(_counted(held)), *_cells(held.ticked()), *_cells(cells)])
 

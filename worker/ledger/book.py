@@ -197,10 +197,10 @@ class Book:
 
     def use_at_tick(self, campaign: Campaign, tick: int) -> None:
         """*campaign*, about to be judged by the open tick: the same, but nothing is going to wait for that."""
-        if campaign.epoch != self.epoch:
-            campaign.refresh(self.epoch, self.ticks, waits=False)
+        is_new = campaign.epoch != self.epoch
+        self.use_whole(campaign)
+        if is_new:
             self._cut_at_tick(campaign, tick)
-        self.used[campaign.campaign_id] = campaign
 
     def use_whole(self, campaign: Campaign) -> None:
         """*campaign*, which the open tick has judged, and nothing of which lies on both sides of it."""

@@ -29,7 +29,7 @@ from worker.ledger.cells import (
     lasting,
     narrow,
 )
-from worker.ledger.chains import TICKED
+from worker.ledger.chains import SPREAD, TICKED
 from worker.ledger.kinds import CAMPAIGN, COUNTED, HISTORY, LOCAL_DAYS
 from worker.ledger.packing import Pair, decode, encode, pack_cells, unpack_cell, unpack_spend
 from worker.ledger.rhythm import Rhythm
@@ -54,9 +54,7 @@ from worker.pacing import (
 )
 
 UNWRITTEN: Final = 16
-"""With more rows on the sheet than that, less one to seven of some campaigns, its record takes in what was counted."""
-SPREAD: Final = 8
-"""So not all are written at one tick."""
+"""With more rows on the sheet than that, less than `SPREAD` fewer of some, its record takes in what was counted."""
 
 KEPT: Final = 2
 """Of the recent cells the latest, into which most of what comes late falls: they stay when the others move to days."""
@@ -382,6 +380,14 @@ class Campaign:
     def ticked(self) -> Iterator[Cell]:
         """What ticks have left on the sheet."""
         return map(self.pending.ticked, self.pending.sheet.chains.rows(self.row, TICKED))
+
+    def all_totals(self) -> Totals:
+        """The totals, with what ticks have left on the sheet: the same, settled or not."""
+        totals = {name: [*figures] for name, figures in self.totals.items()}
+        for cell in self.ticked():
+            for held in cell.held.values():
+                _add(totals, self.names[held[ATTRIBUTION]], held)
+        return totals
 
     def spent(self) -> int:
         """What is counted, in nanos."""

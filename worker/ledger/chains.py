@@ -36,6 +36,8 @@ STAND: Final = 7
 
 LONGEST: Final = 32
 """Rows of a chain: it is walked whenever a row may have to be opened, or counted."""
+SPREAD: Final = 8
+"""Where rows become many, they do at so many numbers of them, by campaign: so not all are settled at one tick."""
 
 
 class Chains:

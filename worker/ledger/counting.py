@@ -16,7 +16,7 @@ The rules of `kernel` hold: all compiled functions a loop calls are in this file
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,14 +25,11 @@ from worker.compiled import Integers, compiled, integer, loop
 from worker.ledger import cells
 from worker.ledger import sheet as on
 from worker.ledger.cells import COUNT, QUARTER
-from worker.ledger.chains import HEAD, LONGEST, PENDING, SINCE, TICKED, UNTIL
+from worker.ledger.chains import HEAD, LONGEST, PENDING, SINCE, SPREAD, TICKED, UNTIL
 from worker.ledger.kernel import Open, opened
 from worker.ledger.sheet import NO_ROW, TAKEN, WIDTH, Sheet
 from worker.pacing import rows as to
 from worker.pacing.figures import IMPRESSIONS, REQUESTS, SPEND
-
-SPREAD: Final = 8
-"""The chains of ticked rows are of so many lengths, so that not all campaigns are settled at one tick."""
 
 
 class Foreseen(NamedTuple):
@@ -152,6 +149,18 @@ def foresee(
     return [data[begin:end] if is_fine else None for begin, end, is_fine in spans]
 
 
+# -- what is due leaves its chain --------------------------------------------------------------------------------------
+
+
+@compiled
+def _close_gap(into: Open, stand: Integers, before: int, following: int) -> None:
+    """Take what lies between two rows out of the chain of what is pending; NO_ROW is before the first."""
+    if before == NO_ROW:
+        stand[HEAD + PENDING] = following
+    else:
+        into.next[before] = following
+
+
 # -- what is left where it lies ----------------------------------------------------------------------------------------
 
 
@@ -203,10 +212,7 @@ def _leave(into: Open, campaigns: Integers, instant: int, freed: Integers) -> in
             if into.cells[row * WIDTH + on.LO] > instant:
                 before = row
             else:
-                if before == NO_ROW:
-                    stand[HEAD + PENDING] = following
-                else:
-                    into.next[before] = following
+                _close_gap(into, stand, before, following)
                 if _leave_row(into, stand, row):
                     freed[count] = row
                     count += 1
@@ -252,10 +258,7 @@ def _count_rows(into: Open, campaigns: Integers, instant: int, lines: Integers, 
             if lo > instant:
                 before = row
             else:
-                if before == NO_ROW:
-                    stand[HEAD + PENDING] = following
-                else:
-                    into.next[before] = following
+                _close_gap(into, stand, before, following)
                 spot = count
                 while spot > first and lines[spot - 1, on.TAKEN_LO] >= lo:
                     lines[spot] = lines[spot - 1]

@@ -67,8 +67,7 @@ class CampaignView(NamedTuple):
     @property
     def totals(self) -> Totals:
         """What ticks have counted."""
-        self.campaign.settle()
-        return self.campaign.totals
+        return self.campaign.all_totals()
 
 
 class Campaigns(Mapping[str, CampaignView]):

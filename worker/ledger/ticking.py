@@ -119,9 +119,10 @@ def _judge(book: Book, planned: Sequence[Planned], tick: int) -> list[CampaignEv
     """Let the core tell what it finds: of plain campaigns all at once, of every other by itself."""
     position, events = _position(book), list[CampaignEvent]()
     foreseen = _foreseen(book, planned, tick, position)
-    left = [each for each, printed in zip(planned, foreseen, strict=True) if printed is None]
+    left = [(campaign, history) for campaign, history in planned if campaign.row not in foreseen]
     others = _counted_and_told(book, left, tick, position)
-    for (campaign, history), printed in zip(planned, foreseen, strict=True):
+    for campaign, history in planned:
+        printed = foreseen.get(campaign.row)
         told: Sequence[Event | Printed] = next(others) if printed is None else (printed,)
         _add_up(book, campaign, history, tick, told)
         events += [CampaignEvent(campaign.campaign_id, event) for event in told]
@@ -131,40 +132,36 @@ def _judge(book: Book, planned: Sequence[Planned], tick: int) -> list[CampaignEv
 # -- what is due is foreseen -------------------------------------------------------------------------------------------
 
 
-def _foreseen(
-    book: Book, planned: Sequence[Planned], tick: int, position: dict[str, Any] | None
-) -> list[Printed | None]:
-    """The snapshots of those that are as plain as at the tick before; what is due of them stays on the sheet."""
-    foreseen: list[Printed | None] = [None] * len(planned)
-    simple = [place for place, each in enumerate(planned) if _is_as_simple(book, *each, tick)]
+def _foreseen(book: Book, planned: Sequence[Planned], tick: int, position: dict[str, Any] | None) -> dict[int, Printed]:
+    """The snapshots of those as plain as at the tick before, by their row; what is due of them stays on the sheet."""
+    simple = [(campaign, plain) for campaign, history in planned if (plain := _simple(book, campaign, history, tick))]
     if len(simple) < PRINTED_FROM:
-        return foreseen
+        return {}
     from worker.ledger.counting import foresee, leave  # loaded already: chains are the compiled loops'
 
-    campaigns = [planned[place][0] for place in simple]
-    known = [plain for campaign in campaigns if (plain := campaign.plain) is not None]
-    told = [(campaign.row, row.figures, scopes) for campaign, (row, scopes) in zip(campaigns, known, strict=True)]
+    told = [(campaign.row, row.figures, scopes) for campaign, (row, scopes) in simple]
     figures = foresee(book.sheet, told, tick, NEVER if book.last_tick is None else book.last_tick)
-    plains = [None if new is None else plain.with_figures(new) for plain, new in zip(known, figures, strict=True)]
-    rows = [None if plain is None else plain.row for plain in plains]
-    printed = print_rows(rows, tick, position, complete=book.tick_complete)
-    leave(book.sheet, [each.row for each, text in zip(campaigns, printed, strict=True) if text is not None], tick)
-    for place, campaign, plain, text in zip(simple, campaigns, plains, printed, strict=True):
-        if text is not None:
+    news = zip(simple, figures, strict=True)
+    fine = [(campaign, plain.with_figures(new)) for (campaign, plain), new in news if new is not None]
+    printed = print_rows([plain.row for _, plain in fine], tick, position, complete=book.tick_complete)
+    texts = {campaign.row: text for (campaign, _), text in zip(fine, printed, strict=True) if text is not None}
+    leave(book.sheet, [*texts], tick)
+    for campaign, plain in fine:
+        if campaign.row in texts:
             book.use_whole(campaign)
-            campaign.plain, foreseen[place] = plain, text
+            campaign.plain = plain
             campaign.after_tick(campaign.state, book.limits.recent)
-    return foreseen
+    return texts
 
 
-def _is_as_simple(book: Book, campaign: Campaign, history: PlanHistory, tick: int) -> bool:
-    """Whether nothing but what is due may have changed of a campaign that was plain, and that is in its chain."""
+def _simple(book: Book, campaign: Campaign, history: PlanHistory, tick: int) -> Plain | None:
+    """What a campaign that was plain is judged from; None where more may have changed of it than that some is due."""
     plain = campaign.plain
     if plain is None or book.tick_first or book.sheet.big or not book.sheet.chains:
-        return False
+        return None
     if campaign.cases or not campaign.pending.is_chained:
-        return False
-    return plain.row.is_of(history, campaign.state, tick)
+        return None
+    return plain if plain.row.is_of(history, campaign.state, tick) else None
 
 
 # -- what is due is counted --------------------------------------------------------------------------------------------

@@ -43,7 +43,7 @@ class Due(NamedTuple):
     cells: list[Cell]
     """In order of time."""
     rows: list[int]
-    """Those of the sheet that go on holding all of it as counted ones; none if it is held no more."""
+    """Those of the sheet that go on holding all of it as ticked ones; none if it is held no more."""
 
 
 class PackedDay(NamedTuple):

@@ -3,9 +3,9 @@ Plain campaigns: many at a time, where a tick tells a snapshot of each and nothi
 
 Most campaigns are so at most ticks: a linear plan without deals that was never changed, deviations that stay as they
 are, no signal raised or cleared; at a tick that is not complete nothing is judged. What of that does not depend on the
-instant is looked at once, in Python, and kept as a row of integers until spend comes, the state changes or the day
-ends. What does, the compiled part (`printing`) holds against the row, and prints the snapshot. Of a campaign that is
-not plain neither says anything: `take_tick` takes it.
+instant is looked at once, in Python, and kept as a row of integers until the state changes or the day ends; what comes
+may be added to it (`worker.ledger.counting`). What does depend on it, the compiled part (`printing`) holds against the
+row, and prints the snapshot. Of a campaign that is not plain neither says anything: `take_tick` takes it.
 
     history, state, counted ─▶ Row ─▶ printed, or None: not plain ─▶ take_tick
 
@@ -83,7 +83,7 @@ class Day(NamedTuple):
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
-    """What a plain campaign is judged and printed from, while nothing comes, its state lasts, and in its *day*."""
+    """What a plain campaign is judged and printed from, while its state lasts, and in its *day*, with what has come."""
 
     history: PlanHistory
     state: PacingState

@@ -11,7 +11,8 @@ import pytest
 
 from tests.pure.ledger.world import MINUTE, START, TICK, World, plan, update
 from worker.ledger import LedgerLimits, fold, kinds
-from worker.ledger.campaign import SPREAD, UNWRITTEN, Campaign
+from worker.ledger.campaign import UNWRITTEN, Campaign
+from worker.ledger.chains import SPREAD
 from worker.ledger.packing import decode
 from worker.ledger.sheet import TICKED
 
