@@ -26,7 +26,7 @@ CELLS_A_CAMPAIGN: Final = 20
 
 
 PRINTED_FROM: Final = 10
-"""Of so many campaigns in a slice the plain ones are judged and printed together."""
+"""Of so many campaigns the plain ones of a slice are judged and printed together; for fewer no loop need be loaded."""
 
 
 class CampaignEvent(NamedTuple):
@@ -94,7 +94,7 @@ def tick_slice(book: Book, most: int) -> TickSlice:
             cells += campaign.pending.in_days
         book.tick_done = planned[stop]
         stop += 1
-    events = _judge(book, due, book.tick)
+    events = _judge(book, due, book.tick, together=len(planned) >= PRINTED_FROM)
     book.tick_campaigns += stop - start
     book.moved = True
     return TickSlice(events, stop - start, stop == len(planned))
@@ -115,12 +115,12 @@ def _position(book: Book) -> dict[str, Any] | None:
     return {"partition": book.partition, "next_offsets": book.tick_positions}
 
 
-def _judge(book: Book, planned: Sequence[Planned], tick: int) -> list[CampaignEvent]:
-    """Let the core tell what it finds: of plain campaigns all at once, of every other by itself."""
+def _judge(book: Book, planned: Sequence[Planned], tick: int, *, together: bool) -> list[CampaignEvent]:
+    """Let the core tell what it finds: of plain campaigns all at once, if *together*, of every other by itself."""
     position, events = _position(book), list[CampaignEvent]()
-    foreseen = _foreseen(book, planned, tick, position)
+    foreseen = _foreseen(book, planned, tick, position) if together else {}
     left = [(campaign, history) for campaign, history in planned if campaign.row not in foreseen]
-    others = _counted_and_told(book, left, tick, position)
+    others = _counted_and_told(book, left, tick, position, together=together)
     for campaign, history in planned:
         printed = foreseen.get(campaign.row)
         told: Sequence[Event | Printed] = next(others) if printed is None else (printed,)
@@ -135,7 +135,7 @@ def _judge(book: Book, planned: Sequence[Planned], tick: int) -> list[CampaignEv
 def _foreseen(book: Book, planned: Sequence[Planned], tick: int, position: dict[str, Any] | None) -> dict[int, Printed]:
     """The snapshots of those as plain as at the tick before, by their row; what is due of them stays on the sheet."""
     simple = [(campaign, plain) for campaign, history in planned if (plain := _simple(book, campaign, history, tick))]
-    if len(simple) < PRINTED_FROM:
+    if not simple:
         return {}
     from worker.ledger.counting import foresee, leave  # loaded already: chains are the compiled loops'
 
@@ -168,11 +168,12 @@ def _simple(book: Book, campaign: Campaign, history: PlanHistory, tick: int) -> 
 
 
 def _counted_and_told(
-    book: Book, planned: Sequence[Planned], tick: int, position: dict[str, Any] | None
+    book: Book, planned: Sequence[Planned], tick: int, position: dict[str, Any] | None, *, together: bool
 ) -> Iterator[Sequence[Event | Printed]]:
     """What is told of each, after what is due of it was counted."""
     turns = [*_count(book, planned, tick)]
-    for turn, printed in zip(turns, _printed(book, turns, tick, position), strict=True):
+    printed_of = _printed(book, turns, tick, position) if together and not book.tick_first else _unprinted(turns)
+    for turn, printed in zip(turns, printed_of, strict=True):
         if printed is None:
             yield _told(book, turn, tick, position)
         else:
@@ -198,13 +199,16 @@ def _counted(book: Book, campaign: Campaign, due: Due) -> Counted:
 
 
 def _printed(book: Book, turns: list[Turn], tick: int, position: dict[str, Any] | None) -> list[Printed | None]:
-    """The snapshots of those that are plain as of the tick; none of a few, which are not worth to load the loop for."""
-    if book.tick_first or len(turns) < PRINTED_FROM:
-        for turn in turns:
-            turn.campaign.plain = None
-        return [None] * len(turns)
+    """The snapshots of those that are plain as of the tick."""
     rows = [_row(turn, tick) for turn in turns]
     return print_rows(rows, tick, position, complete=book.tick_complete)
+
+
+def _unprinted(turns: list[Turn]) -> list[None]:
+    """None is printed, nor can be at the next tick from what is known of it: that lacks what this one has counted."""
+    for turn in turns:
+        turn.campaign.plain = None
+    return [None] * len(turns)
 
 
 def _row(turn: Turn, tick: int) -> Row | None:

@@ -20,6 +20,7 @@ from worker.ledger.campaign import Campaign
 from worker.ledger.cells import COUNT
 from worker.ledger.chains import LONGEST
 from worker.ledger.chains import TICKED as TICKED_CHAIN
+from worker.pacing import Printed
 
 Json = dict[str, Any]
 CAMPAIGNS = ("c", "d", "e")
@@ -248,6 +249,25 @@ def test_a_minute_of_a_plain_campaign_is_one_row_and_none_of_its_own_record() ->
         assert len(spend(world, number)) == len(CAMPAIGNS)
         assert not [key for key, _ in world.checkpoint() if key[:1] in (b"c", b"d", b"l")]
     assert len(world._chain(0)) == before == 1
+
+
+def test_one_of_which_more_was_told_is_foreseen_again() -> None:
+    names = [f"c{number:02d}" for number in range(ticking.PRINTED_FROM)]
+    world = World(LedgerLimits(tick_nanos=MINUTE))
+    world.plan(*(plan(name, total_budget="100") for name in names))
+    told = []
+    for number in range(1, 12):
+        tick = START + number * MINUTE
+        world.ledger.expect_tick(tick)
+        spent = {"event_time": format_time(tick - 1), "source": "s", "event_id": f"e{number}", "campaign_id": "c04"}
+        world.fold(*([json.dumps({**spent, "spend": "60"}).encode()] if number == 6 else []), keys=[b"c04"])
+        world.ledger.open_tick(tick, complete=True)
+        events = [each for _ in range(5) for each in world.ledger.tick_slice(2).events if each.campaign_id == "c04"]
+        world.ledger.close_tick()
+        told.append([isinstance(each.event, Printed) for each in events])
+    assert told[4] == [True]
+    assert len(told[5]) > 1
+    assert told[-1] == [True]
 
 
 def test_a_long_chain_is_settled() -> None:
