@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice, product
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from worker.ledger import LedgerStatistics
     from worker.metrics import Metrics
-    from worker.pacing import PacingState, PlanHistory, Printed
+    from worker.pacing import Open, PlanHistory, Printed
 
 # Campaigns counted between two turns of the event loop: about two milliseconds.
 TURN_CAMPAIGNS: Final = 1000
@@ -39,7 +39,7 @@ class Counted(Protocol):
         """Its plan's versions; None while only spend is known."""
 
     @property
-    def state(self) -> PacingState:
+    def open(self) -> Open:
         """What is open."""
 
 
@@ -59,19 +59,34 @@ class Found:
 
     def __init__(self) -> None:
         self.states = Counter[tuple[str, ...]]()
-        self.deviations = Counter[tuple[str, ...]]()
-        self.signals = Counter[tuple[str, ...]]()
-        self.proposals = 0
+        self.open: Counter[Open] = Counter()
 
     def add(self, campaign: Counted, tick: int) -> None:
         """Count one campaign as of *tick*."""
-        state = campaign.state
-        self.states[(state_of(campaign, tick),)] += 1
-        for raised in state.alerts.values():
-            self.signals[(raised.kind,)] += 1
-        for opened in open_deviations(state):
-            self.deviations[opened] += 1
-        self.proposals += len(state.proposals)
+        self.states[state_of(campaign, tick),] += 1
+        self.open[campaign.open] += 1
+
+    @property
+    def deviations(self) -> Counter[tuple[str, ...]]:
+        """Those that are open, by scope, level and direction."""
+        return self._each(lambda open_: open_.deviations)
+
+    @property
+    def signals(self) -> Counter[tuple[str, ...]]:
+        """Those that are up, by kind."""
+        return self._each(lambda open_: ((kind,) for kind in open_.signals))
+
+    @property
+    def proposals(self) -> int:
+        """Those that stand."""
+        return sum(open_.proposals * campaigns for open_, campaigns in self.open.items())
+
+    def _each(self, what: Callable[[Open], Iterable[tuple[str, ...]]]) -> Counter[tuple[str, ...]]:
+        found = Counter[tuple[str, ...]]()
+        for open_, campaigns in self.open.items():
+            for labels in what(open_):
+                found[labels] += campaigns
+        return found
 
 
 class Census:
@@ -141,10 +156,3 @@ def state_of(campaign: Counted, tick: int) -> str:
     if version.plan.status != "active":
         return BY_STATUS[version.plan.status]
     return "scheduled" if tick < version.plan.flight.start else "active"
-
-
-def open_deviations(state: PacingState) -> Iterator[tuple[str, ...]]:
-    """The scope, level and direction of each open deviation."""
-    for name, life in state.deviations.items():
-        if life.alert_id is not None:
-            yield name.partition("\0")[0], life.level, life.direction

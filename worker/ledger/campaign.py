@@ -46,6 +46,7 @@ from worker.pacing import (
     Counted,
     Figures,
     LastDays,
+    Open,
     PacingState,
     PlanHistory,
     Row,
@@ -128,6 +129,7 @@ class Campaign:
         "names",
         "next_series",
         "numbers",
+        "opened",
         "pending",
         "plain",
         "prefixes",
@@ -165,8 +167,7 @@ class Campaign:
         self.ticks = TickCuts(DAY)
         self.cell = NOWHERE
         """The cell the last update fell into."""
-        self.cases: Cases = {}
-        self.waiting_cases: Cases = {}
+        self.cases, self.waiting_cases = Cases(), Cases()
         self.sources: tuple[str, ...] = ()
         """Those that have reported for it, by name."""
         self.waiting_sources: tuple[str, ...] = ()
@@ -190,6 +191,8 @@ class Campaign:
         self.crossing: Crossing | None = None
         """When an amount was reached, as last asked for; None again when something is counted before that."""
         self.state = PacingState()
+        # What is open, where it was asked for since the state changed.
+        self.opened: Open | None = None
         self.plain: Plain | None = None
         """What it is judged from; None where it is not plain, or no tick has looked."""
         # -- what later updates are compared with
@@ -480,12 +483,14 @@ class Campaign:
 
     def after_tick(self, state: PacingState, recent: int) -> None:
         """The tick is taken: what waited is pending now, and more counted cells than *recent* go to their days."""
-        if state is not self.state or self.cases or self.waiting_cases or self.waiting_sources:
+        if state is not self.state:
+            self.state, self.opened = state, None
+            self.mark(CAMPAIGN)
+        if self.cases or self.waiting_cases or self.waiting_sources:
             self.mark(CAMPAIGN)
         if self.waiting_sources:
             self.sources = tuple(sorted((*self.sources, *self.waiting_sources)))
             self.waiting_sources = ()
-        self.state = state
         self.cases, self.waiting_cases = self.waiting_cases, {}
         if self.waiting is not None:
             self.pending.take_in(self.waiting)

@@ -18,7 +18,7 @@ from worker.ledger.changelog import Changelog
 from worker.ledger.limits import LedgerLimits
 from worker.ledger.records import Record, Records
 from worker.ledger.ticking import TickSlice
-from worker.pacing import PacingState, PlanHistory, Totals
+from worker.pacing import Open, PacingState, PlanHistory, Totals
 from worker.pacing.rollup import AccountKey, Sums
 
 if TYPE_CHECKING:
@@ -63,6 +63,14 @@ class CampaignView(NamedTuple):
     def state(self) -> PacingState:
         """What is open."""
         return self.campaign.state
+
+    @property
+    def open(self) -> Open:
+        """What is open, in counts: kept, since a census asks for it at every tick and few states change."""
+        campaign = self.campaign
+        if campaign.opened is None:
+            campaign.opened = campaign.state.open
+        return campaign.opened
 
     @property
     def totals(self) -> Totals:

@@ -7,7 +7,8 @@ that an older record still reads. Everything is frozen; a tick that changes noth
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from functools import lru_cache
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
@@ -101,6 +102,16 @@ class Watch(msgspec.Struct, frozen=True, array_like=True):
 NOTHING_WATCHED: Final = Watch()
 
 
+class Open(NamedTuple):
+    """What is open of a campaign, as far as it is counted: of campaigns with the same it is one object."""
+
+    deviations: tuple[tuple[str, Level, Direction], ...]
+    """The scope, level and direction of each."""
+    signals: tuple[str, ...]
+    """The kind of each."""
+    proposals: int
+
+
 class PacingState(msgspec.Struct, frozen=True, array_like=True):
     """All of it for one campaign; the empty one is a campaign's before its first tick."""
 
@@ -120,3 +131,15 @@ class PacingState(msgspec.Struct, frozen=True, array_like=True):
     def is_period_open(self) -> bool:
         """Whether what was open in a period that has ended is still to be resolved: its plan is needed until then."""
         return self.period is not None and self.period.is_open
+
+    @property
+    def open(self) -> Open:
+        """What is open, in counts."""
+        lives = self.deviations.items()
+        deviations = ((name.partition("\0")[0], life.level, life.direction) for name, life in lives if life.alert_id)
+        return _shared(Open(tuple(deviations), tuple(up.kind for up in self.alerts.values()), len(self.proposals)))
+
+
+@lru_cache(maxsize=4096)
+def _shared(each: Open) -> Open:
+    return each
