@@ -12,7 +12,7 @@ the tick. A tick over many campaigns therefore never stalls intake.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from worker.ledger.book import Book
@@ -94,7 +94,7 @@ def tick_slice(book: Book, most: int) -> TickSlice:
             cells += campaign.pending.in_days
         book.tick_done = planned[stop]
         stop += 1
-    events = _judge(book, due, book.tick, together=len(planned) >= PRINTED_FROM)
+    events = _judge(book, due, book.tick, together=len(planned) >= PRINTED_FROM and not book.tick_first)
     book.tick_campaigns += stop - start
     book.moved = True
     return TickSlice(events, stop - start, stop == len(planned))
@@ -119,8 +119,8 @@ def _judge(book: Book, planned: Sequence[Planned], tick: int, *, together: bool)
     """Let the core tell what it finds: of plain campaigns all at once, if *together*, of every other by itself."""
     position, events = _position(book), list[CampaignEvent]()
     foreseen = _foreseen(book, planned, tick, position) if together else {}
-    left = [(campaign, history) for campaign, history in planned if campaign.row not in foreseen]
-    others = _counted_and_told(book, left, tick, position, together=together)
+    left = [(campaign, history) for campaign, history in planned if foreseen.get(campaign.row) is None]
+    others = _counted_and_told(book, left, tick, position, foreseen if together else None)
     for campaign, history in planned:
         printed = foreseen.get(campaign.row)
         told: Sequence[Event | Printed] = next(others) if printed is None else (printed,)
@@ -132,8 +132,14 @@ def _judge(book: Book, planned: Sequence[Planned], tick: int, *, together: bool)
 # -- what is due is foreseen -------------------------------------------------------------------------------------------
 
 
-def _foreseen(book: Book, planned: Sequence[Planned], tick: int, position: dict[str, Any] | None) -> dict[int, Printed]:
-    """The snapshots of those as plain as at the tick before, by their row; what is due of them stays on the sheet."""
+def _foreseen(
+    book: Book, planned: Sequence[Planned], tick: int, position: dict[str, Any] | None
+) -> dict[int, Printed | None]:
+    """
+    The snapshots of those as plain as at the tick before, by their row; what is due of them stays on the sheet.
+
+    None of those that turn out to be plain no more.
+    """
     simple = [(campaign, plain) for campaign, history in planned if (plain := _simple(book, campaign, history, tick))]
     if not simple:
         return {}
@@ -143,21 +149,21 @@ def _foreseen(book: Book, planned: Sequence[Planned], tick: int, position: dict[
     figures = foresee(book.sheet, told, tick, NEVER if book.last_tick is None else book.last_tick)
     news = zip(simple, figures, strict=True)
     fine = [(campaign, plain.with_figures(new)) for (campaign, plain), new in news if new is not None]
-    printed = print_rows([plain.row for _, plain in fine], tick, position, complete=book.tick_complete)
-    texts = {campaign.row: text for (campaign, _), text in zip(fine, printed, strict=True) if text is not None}
-    leave(book.sheet, [*texts], tick)
+    texts = print_rows([plain.row for _, plain in fine], tick, position, complete=book.tick_complete)
+    printed = {campaign.row: text for (campaign, _), text in zip(fine, texts, strict=True)}
+    leave(book.sheet, [row for row, text in printed.items() if text is not None], tick)
     for campaign, plain in fine:
-        if campaign.row in texts:
+        if printed[campaign.row] is not None:
             book.use_whole(campaign)
             campaign.plain = plain
             campaign.after_tick(campaign.state, book.limits.recent)
-    return texts
+    return printed
 
 
 def _simple(book: Book, campaign: Campaign, history: PlanHistory, tick: int) -> Plain | None:
     """What a campaign that was plain is judged from; None where more may have changed of it than that some is due."""
     plain = campaign.plain
-    if plain is None or book.tick_first or book.sheet.big or not book.sheet.chains:
+    if plain is None or book.sheet.big or not book.sheet.chains:
         return None
     if campaign.cases or not campaign.pending.is_chained:
         return None
@@ -168,12 +174,13 @@ def _simple(book: Book, campaign: Campaign, history: PlanHistory, tick: int) -> 
 
 
 def _counted_and_told(
-    book: Book, planned: Sequence[Planned], tick: int, position: dict[str, Any] | None, *, together: bool
+    book: Book, planned: Sequence[Planned], tick: int, position: dict[str, Any] | None, tried: Container[int] | None
 ) -> Iterator[Sequence[Event | Printed]]:
-    """What is told of each, after what is due of it was counted."""
+    """What is told of each, after what is due of it was counted; none is printed of those *tried*, None being all."""
     turns = [*_count(book, planned, tick)]
-    printed_of = _printed(book, turns, tick, position) if together and not book.tick_first else _unprinted(turns)
-    for turn, printed in zip(turns, printed_of, strict=True):
+    rows = [_row(turn, tick, tried) for turn in turns]
+    texts = print_rows(rows, tick, position, complete=book.tick_complete)
+    for turn, printed in zip(turns, texts, strict=True):
         if printed is None:
             yield _told(book, turn, tick, position)
         else:
@@ -198,24 +205,15 @@ def _counted(book: Book, campaign: Campaign, due: Due) -> Counted:
     return counted
 
 
-def _printed(book: Book, turns: list[Turn], tick: int, position: dict[str, Any] | None) -> list[Printed | None]:
-    """The snapshots of those that are plain as of the tick."""
-    rows = [_row(turn, tick) for turn in turns]
-    return print_rows(rows, tick, position, complete=book.tick_complete)
-
-
-def _unprinted(turns: list[Turn]) -> list[None]:
-    """None is printed, nor can be at the next tick from what is known of it: that lacks what this one has counted."""
-    for turn in turns:
-        turn.campaign.plain = None
-    return [None] * len(turns)
-
-
-def _row(turn: Turn, tick: int) -> Row | None:
+def _row(turn: Turn, tick: int, tried: Container[int] | None) -> Row | None:
     """What a campaign is judged from, which it keeps; None of one that is not plain."""
     campaign, history, counted = turn
+    if counted is None or tried is None or campaign.row in tried:
+        # What is known of it lacks what this tick has counted.
+        campaign.plain = None
+        return None
     known = campaign.plain and campaign.plain.row
-    row = None if counted is None else row_of(known, history, campaign.state, counted, tick)
+    row = row_of(known, history, campaign.state, counted, tick)
     if row is None or row is not known:
         campaign.plain = None if row is None else Plain(row, [*map(row.scope_of, campaign.names)])
     return row

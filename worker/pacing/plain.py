@@ -196,11 +196,11 @@ def print_rows(
     rows: Sequence[Row | None], as_of: int, position: dict[str, Any] | None, *, complete: bool
 ) -> list[Printed | None]:
     """The snapshots as of a tick of the campaigns that are plain then; None for every other."""
-    from worker.pacing.printing import print_snapshots  # loading the compiled loop takes half a second
-
     plain = [row for row in rows if row is not None]
     if not plain or as_of % NANOS:
         return [None] * len(rows)
+    from worker.pacing.printing import print_snapshots  # loading the compiled loop takes half a second
+
     tick = time_text(as_of)
     ids = [event_id("pacing.snapshot_taken", row.plan.campaign_id, tick) for row in plain]
     told = [(identity, *row.ground.form, row.figures) for identity, row in zip(ids, plain, strict=True)]
