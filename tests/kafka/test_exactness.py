@@ -55,6 +55,7 @@ def test_a_worker_killed_inside_a_checkpoint_leaves_nothing_half_done(point: str
         settle(here, last)
     settle(here, last)
     audit(here)
+    last.terminate()  # what it would write between the two readings looks like fewer aborted records
     if point in ("send", "acks"):
         topics = (here.ledger, *here.outputs.values())  # outputs are sent first: the kill may come before the ledger
         assert len(here.written(*topics)) > len(here.committed(*topics)), "no aborted record: the kills missed"
