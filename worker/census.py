@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from worker.ledger import LedgerStatistics
     from worker.metrics import Metrics
-    from worker.pacing import Open, PlanHistory, Printed
+    from worker.pacing import OpenCounts, PlanHistory, Printed
 
 # Campaigns counted between two turns of the event loop: about two milliseconds.
 TURN_CAMPAIGNS: Final = 1000
@@ -39,7 +39,7 @@ class Counted(Protocol):
         """Its plan's versions; None while only spend is known."""
 
     @property
-    def open(self) -> Open:
+    def open_counts(self) -> OpenCounts:
         """What is open."""
 
 
@@ -59,32 +59,32 @@ class Found:
 
     def __init__(self) -> None:
         self.states = Counter[tuple[str, ...]]()
-        self.open: Counter[Open] = Counter()
+        self.open: Counter[OpenCounts] = Counter()
 
     def add(self, campaign: Counted, tick: int) -> None:
         """Count one campaign as of *tick*."""
         self.states[state_of(campaign, tick),] += 1
-        self.open[campaign.open] += 1
+        self.open[campaign.open_counts] += 1
 
     @property
     def deviations(self) -> Counter[tuple[str, ...]]:
         """Those that are open, by scope, level and direction."""
-        return self._each(lambda open_: open_.deviations)
+        return self._each(lambda counts: counts.deviations)
 
     @property
     def signals(self) -> Counter[tuple[str, ...]]:
         """Those that are up, by kind."""
-        return self._each(lambda open_: ((kind,) for kind in open_.signals))
+        return self._each(lambda counts: ((kind,) for kind in counts.signals))
 
     @property
     def proposals(self) -> int:
         """Those that stand."""
-        return sum(open_.proposals * campaigns for open_, campaigns in self.open.items())
+        return sum(counts.proposals * campaigns for counts, campaigns in self.open.items())
 
-    def _each(self, what: Callable[[Open], Iterable[tuple[str, ...]]]) -> Counter[tuple[str, ...]]:
+    def _each(self, what: Callable[[OpenCounts], Iterable[tuple[str, ...]]]) -> Counter[tuple[str, ...]]:
         found = Counter[tuple[str, ...]]()
-        for open_, campaigns in self.open.items():
-            for labels in what(open_):
+        for counts, campaigns in self.open.items():
+            for labels in what(counts):
                 found[labels] += campaigns
         return found
 

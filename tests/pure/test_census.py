@@ -17,7 +17,7 @@ from worker.census import Census, state_of
 from worker.ledger import LedgerStatistics
 from worker.metrics import Metrics
 from worker.pacing import PacingState, Plan, PlanHistory, read_plan
-from worker.pacing.state import DeviationLife, Open, Proposal, Raised
+from worker.pacing.state import DeviationLife, OpenCounts, Proposal, Raised
 
 EXAMPLE = Path(__file__).parents[2] / "schemas" / "examples" / "campaign_plan.json"
 BEFORE, DURING, AFTER = (parse_time(f"2026-{month}-15T12:00:00Z") for month in ("06", "08", "11"))
@@ -31,8 +31,8 @@ class Campaign:
     state: PacingState = field(default_factory=PacingState)
 
     @property
-    def open(self) -> Open:
-        return self.state.open
+    def open_counts(self) -> OpenCounts:
+        return self.state.open_counts
 
 
 @dataclass

@@ -46,7 +46,7 @@ from worker.pacing import (
     Counted,
     Figures,
     LastDays,
-    Open,
+    OpenCounts,
     PacingState,
     PlanHistory,
     Row,
@@ -129,7 +129,7 @@ class Campaign:
         "names",
         "next_series",
         "numbers",
-        "opened",
+        "open_counts",
         "pending",
         "plain",
         "prefixes",
@@ -192,7 +192,7 @@ class Campaign:
         """When an amount was reached, as last asked for; None again when something is counted before that."""
         self.state = PacingState()
         # What is open, where it was asked for since the state changed.
-        self.opened: Open | None = None
+        self.open_counts: OpenCounts | None = None
         self.plain: Plain | None = None
         """What it is judged from; None where it is not plain, or no tick has looked."""
         # -- what later updates are compared with
@@ -484,7 +484,7 @@ class Campaign:
     def after_tick(self, state: PacingState, recent: int) -> None:
         """The tick is taken: what waited is pending now, and more counted cells than *recent* go to their days."""
         if state is not self.state:
-            self.state, self.opened = state, None
+            self.state, self.open_counts = state, None
             self.mark(CAMPAIGN)
         if self.cases or self.waiting_cases or self.waiting_sources:
             self.mark(CAMPAIGN)

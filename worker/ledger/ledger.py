@@ -18,7 +18,7 @@ from worker.ledger.changelog import Changelog
 from worker.ledger.limits import LedgerLimits
 from worker.ledger.records import Record, Records
 from worker.ledger.ticking import TickSlice
-from worker.pacing import Open, PacingState, PlanHistory, Totals
+from worker.pacing import OpenCounts, PacingState, PlanHistory, Totals
 from worker.pacing.rollup import AccountKey, Sums
 
 if TYPE_CHECKING:
@@ -65,12 +65,12 @@ class CampaignView(NamedTuple):
         return self.campaign.state
 
     @property
-    def open(self) -> Open:
+    def open_counts(self) -> OpenCounts:
         """What is open, in counts: kept, since a census asks for it at every tick and few states change."""
         campaign = self.campaign
-        if campaign.opened is None:
-            campaign.opened = campaign.state.open
-        return campaign.opened
+        if campaign.open_counts is None:
+            campaign.open_counts = campaign.state.open_counts
+        return campaign.open_counts
 
     @property
     def totals(self) -> Totals:

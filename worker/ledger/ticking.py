@@ -118,11 +118,11 @@ def _position(book: Book) -> dict[str, Any] | None:
 def _judge(book: Book, planned: Sequence[Planned], tick: int, *, together: bool) -> list[CampaignEvent]:
     """Let the core tell what it finds: of plain campaigns all at once, if *together*, of every other by itself."""
     position, events = _position(book), list[CampaignEvent]()
-    foreseen = _foreseen(book, planned, tick, position) if together else {}
-    left = [(campaign, history) for campaign, history in planned if foreseen.get(campaign.row) is None]
-    others = _counted_and_told(book, left, tick, position, foreseen if together else None)
+    tried = _foreseen(book, planned, tick, position) if together else {campaign.row: None for campaign, _ in planned}
+    left = [(campaign, history) for campaign, history in planned if tried.get(campaign.row) is None]
+    others = _counted_and_told(book, left, tick, position, tried)
     for campaign, history in planned:
-        printed = foreseen.get(campaign.row)
+        printed = tried.get(campaign.row)
         told: Sequence[Event | Printed] = next(others) if printed is None else (printed,)
         _add_up(book, campaign, history, tick, told)
         events += [CampaignEvent(campaign.campaign_id, event) for event in told]
@@ -174,9 +174,9 @@ def _simple(book: Book, campaign: Campaign, history: PlanHistory, tick: int) -> 
 
 
 def _counted_and_told(
-    book: Book, planned: Sequence[Planned], tick: int, position: dict[str, Any] | None, tried: Container[int] | None
+    book: Book, planned: Sequence[Planned], tick: int, position: dict[str, Any] | None, tried: Container[int]
 ) -> Iterator[Sequence[Event | Printed]]:
-    """What is told of each, after what is due of it was counted; none is printed of those *tried*, None being all."""
+    """What is told of each, after what is due of it was counted; none is printed of those *tried*, by their rows."""
     turns = [*_count(book, planned, tick)]
     rows = [_row(turn, tick, tried) for turn in turns]
     texts = print_rows(rows, tick, position, complete=book.tick_complete)
@@ -205,10 +205,10 @@ def _counted(book: Book, campaign: Campaign, due: Due) -> Counted:
     return counted
 
 
-def _row(turn: Turn, tick: int, tried: Container[int] | None) -> Row | None:
+def _row(turn: Turn, tick: int, tried: Container[int]) -> Row | None:
     """What a campaign is judged from, which it keeps; None of one that is not plain."""
     campaign, history, counted = turn
-    if counted is None or tried is None or campaign.row in tried:
+    if counted is None or campaign.row in tried:
         # What is known of it lacks what this tick has counted.
         campaign.plain = None
         return None

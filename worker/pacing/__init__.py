@@ -37,7 +37,7 @@ from worker.pacing.periods import windows_until
 from worker.pacing.plain import Printed, Row, print_rows, row_of
 from worker.pacing.plan import Channel, Deal, Flight, Plan, Reallocation, Thresholds
 from worker.pacing.reading import read_plan
-from worker.pacing.state import Open, PacingState
+from worker.pacing.state import OpenCounts, PacingState
 from worker.pacing.telling import Event
 from worker.pacing.tick import take_tick
 
@@ -54,7 +54,7 @@ __all__ = [
     "Figures",
     "Flight",
     "LastDays",
-    "Open",
+    "OpenCounts",
     "PacingState",
     "Plan",
     "PlanHistory",

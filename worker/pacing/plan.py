@@ -185,9 +185,9 @@ def sharing(plan: Plan) -> Plan:
         plan,
         currency=sys.intern(plan.currency),
         timezone=sys.intern(plan.timezone),
-        flight=_one(plan.flight),
-        thresholds=_one(plan.thresholds),
-        reallocation=_one(plan.reallocation),
+        flight=first_met(plan.flight),
+        thresholds=first_met(plan.thresholds),
+        reallocation=first_met(plan.reallocation),
     )
 
 
@@ -195,6 +195,6 @@ _Part = TypeVar("_Part")
 
 
 @lru_cache(maxsize=4096)
-def _one(part: _Part) -> _Part:
+def first_met(part: _Part) -> _Part:
     """The first of equal parts that was met lately."""
     return part

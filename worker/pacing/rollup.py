@@ -243,10 +243,8 @@ class Sums(msgspec.Struct, omit_defaults=True):
         return spent
 
     def _hold(self, start: int, end: int) -> None:
-        if self.start is None or start < self.start:
-            self.start = start
-        if self.end is None or end > self.end:
-            self.end = end
+        self.start = start if self.start is None else min(self.start, start)
+        self.end = end if self.end is None else max(self.end, end)
 
     def _compare(self, child: Worst | None) -> None:
         if child is not None and (self.worst is None or child.is_worse_than(self.worst)):

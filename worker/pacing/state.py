@@ -7,10 +7,11 @@ that an older record still reads. Everything is frozen; a tick that changes noth
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
 import msgspec
+
+from worker.pacing.plan import first_met
 
 Level = Literal["warning", "critical"]
 Direction = Literal["underpacing", "overpacing"]
@@ -102,7 +103,7 @@ class Watch(msgspec.Struct, frozen=True, array_like=True):
 NOTHING_WATCHED: Final = Watch()
 
 
-class Open(NamedTuple):
+class OpenCounts(NamedTuple):
     """What is open of a campaign, as far as it is counted: of campaigns with the same it is one object."""
 
     deviations: tuple[tuple[str, Level, Direction], ...]
@@ -133,13 +134,9 @@ class PacingState(msgspec.Struct, frozen=True, array_like=True):
         return self.period is not None and self.period.is_open
 
     @property
-    def open(self) -> Open:
+    def open_counts(self) -> OpenCounts:
         """What is open, in counts."""
-        lives = self.deviations.items()
+        lives, signals = self.deviations.items(), tuple(up.kind for up in self.alerts.values())
         deviations = ((name.partition("\0")[0], life.level, life.direction) for name, life in lives if life.alert_id)
-        return _shared(Open(tuple(deviations), tuple(up.kind for up in self.alerts.values()), len(self.proposals)))
-
-
-@lru_cache(maxsize=4096)
-def _shared(each: Open) -> Open:
-    return each
+        counts: OpenCounts = first_met(OpenCounts(tuple(deviations), signals, len(self.proposals)))
+        return counts
